@@ -1,0 +1,1 @@
+"""pellucid: diffusion models one can trust."""

@@ -1,0 +1,10 @@
+"""Shapes: how a time of shape () or (B,) meets data of shape (B, *)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def pad(t: Tensor, x: Tensor) -> Tensor:
+    """Appends singleton axes to t, shape () or (B,), so that it broadcasts against x, shape (B, *)."""
+    return t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
