@@ -1,0 +1,1 @@
+"""Layer 1: forward processes. They turn data to noise and know no network."""

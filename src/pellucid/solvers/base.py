@@ -1,0 +1,131 @@
+"""What a solver is, and the one loop over time that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ..denoisers import Denoiser
+from ..foundations.errors import UserError
+from ..foundations.rng import Stream
+
+
+class Solver(Protocol):
+    """One pure step from time t to s < t. It owns no loop, no state and no random numbers.
+
+    Attributes:
+        draws: noise tensors that one step consumes.
+        evaluations: calls of the denoiser in one step.
+        order: the order of convergence of its deterministic error; for a stochastic solver the weak order.
+    """
+
+    draws: ClassVar[int]
+    evaluations: ClassVar[int]
+    order: ClassVar[int]
+
+    def __call__(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
+    ) -> tuple[Tensor, Any]:
+        """The state at s and what the next step wants to remember.
+
+        Args:
+            denoiser: called as denoiser(x, t).
+            x: the state at t, (B, *).
+            t, s: times, shape ().
+            noise: the step's randomness, (draws, B, *).
+            carry: what the step before returned; None at the first step and after time travel.
+        """
+        ...
+
+
+Callback = Callable[[int, Tensor, Tensor, Tensor], None]
+
+_NOISE_BLOCK = 1 << 21  # numbers drawn at once: few enough for memory, many enough that drawing costs no calls
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser,
+    x: Tensor,
+    times: Tensor,
+    solver: Solver,
+    *,
+    stream: Stream | None = None,
+    callback: Callback | None = None,
+    **cond: Any,
+) -> Tensor:
+    """Runs a solver along a time grid; where the grid rises, re-noises (time travel).
+
+    Args:
+        denoiser: E[x_0 given x_t] with its process.
+        x: the state at times[0], (B, *).
+        times: (N + 1,), any grid; see `processes.times`.
+        stream: the random numbers; needed by stochastic solvers and by time travel. Step i uses the stream's step i + 1
+            (step 0 is the prior's).
+        callback: called after each step as callback(i, t, s, x).
+        cond: conditions, passed to the denoiser at every call.
+
+    Returns:
+        The state at times[-1], (B, *).
+
+    Raises:
+        UserError: a grid with fewer than two or equal neighbouring times, or times outside [0, 1]; a missing stream.
+    """
+    rises = _checked_grid(times)
+    if cond:
+        denoiser = _Conditioned(denoiser, cond)
+    draws = [1 if rise else solver.draws for rise in rises]
+    if any(draws) and stream is None:
+        raise UserError("this solver or grid needs random numbers: pass stream=Stream.of(seed, range(batch))")
+    process, num_steps = denoiser.process, len(rises)
+    block = max(1, _NOISE_BLOCK // max(1, x.numel() * max(draws)))
+    blank = x.new_empty((0, *x.shape))
+    times = times.to(x.device)
+    stops = times.to(torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32).unbind()
+    carry: Any = None
+    drawn = blank
+    for i in range(num_steps):
+        if any(draws) and i % block == 0:
+            assert stream is not None
+            count = min(block, num_steps - i)
+            drawn = process.draw(stream, x.shape[1:], step=i + 1, num_steps=count, num_draws=max(draws))
+            drawn = drawn.to(x.dtype) if x.is_floating_point() else drawn
+        noise = drawn[i % block, : draws[i]] if draws[i] else blank
+        t, s = stops[i], stops[i + 1]
+        if rises[i]:
+            x, carry = process.renoise(x, t, s, noise[0]), None
+        else:
+            x, carry = solver(denoiser, x, t, s, noise, carry)
+        if callback is not None:
+            callback(i, t, s, x)
+    return x
+
+
+def _checked_grid(times: Tensor) -> list[bool]:
+    values = times.tolist()
+    if len(values) < 2:
+        raise UserError(f"a time grid needs at least two times, got {values}")
+    if not all(0 <= value <= 1 for value in values):
+        raise UserError(f"times lie in [0, 1] (0 is data, 1 is noise), got a grid from {min(values)} to {max(values)}")
+    steps = list(zip(values, values[1:], strict=False))
+    for t, s in steps:
+        if t == s:
+            raise UserError(f"two neighbouring times of the grid are equal ({t}): use fewer steps or another grid")
+    return [s > t for t, s in steps]
+
+
+class _Conditioned:
+    """A denoiser with its conditions filled in, so that a solver sees a function of (x, t)."""
+
+    def __init__(self, denoiser: Denoiser, cond: dict[str, Any]) -> None:
+        self._denoiser, self._cond = denoiser, cond
+        self.process = denoiser.process
+
+    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor:
+        return self._denoiser(x, t, **self._cond, **cond)
+
+    def moments(self, x: Tensor, t: Tensor, **cond: Any) -> tuple[Tensor, Tensor]:
+        return self._denoiser.moments(x, t, **self._cond, **cond)  # type: ignore[attr-defined]
