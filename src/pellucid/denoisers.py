@@ -101,7 +101,7 @@ class Score(Target):
 
 @dataclass(frozen=True)
 class Flow(Target):
-    """F = eps - x_0, the velocity of the straight path (Lipman et al., "Flow Matching for Generative Modeling", 2022)."""
+    """F = eps - x_0, the straight path's velocity (Lipman et al., "Flow Matching for Generative Modeling", 2022)."""
 
     def coefficients(self, process: Gaussian, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         alpha, sigma, one = self._scales(process, t)

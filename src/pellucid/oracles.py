@@ -1,12 +1,14 @@
 r"""Exact denoisers: laws whose every marginal, score, posterior and density is known in closed form.
 
-For a mixture of Gaussians x_0 ~ sum_k w_k N(m_k, V_k) under x_t = alpha x_0 + sigma z, with S_k = alpha^2 V_k + sigma^2 I,
+For a mixture of Gaussians x_0 ~ sum_k w_k N(m_k, V_k) under x_t = alpha x_0 + sigma z, with
+S_k = alpha^2 V_k + sigma^2 I,
 
     p_t(x) = sum_k w_k N(x; alpha m_k, S_k)                                                                        (1)
     E[x_0 | x, k] = m_k + alpha V_k S_k^-1 (x - alpha m_k)                                                         (2)
     E[x_0 | x] = sum_k r_k(x) E[x_0 | x, k],  r_k(x) = w_k N(x; alpha m_k, S_k) / p_t(x)                           (3)
 
-A Gaussian law is one component; a finite data set is a mixture of points, whose exact denoiser is the perfect memoriser.
+A Gaussian law is one component; a finite data set is a mixture of points, whose exact denoiser is the perfect
+memoriser.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ so that dx = f_t x dt + g_t dw has exactly the kernel q(x_t given x_0) (Kingma e
 2021, equations 11 and 12 of its appendix on the reverse SDE's equivalence; Song et al., "Score-Based Generative
 Modeling through SDEs", 2021, equation 29).
 
-A discrete chain of T steps lives at t = i / T. Between, log alpha is interpolated linearly: the SDE of piecewise constant
-rate that passes through the chain's own marginals.
+A discrete chain of T steps lives at t = i / T. Between, log alpha is interpolated linearly: the SDE of piecewise
+constant rate that passes through the chain's own marginals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Time grids: at which times a sampler stops. Each runs from 1 down to exactly 0, in num_steps + 1 points.
 
-With N(t) = sigma_t / alpha_t the noise relative to the signal, and t_min the time where N = noise_min, a grid that cannot
-reach zero noise smoothly (log-SNR, Karras) spends its last step from t_min to 0.
+With N(t) = sigma_t / alpha_t the noise relative to the signal, and t_min the time where N = noise_min, a grid that
+cannot reach zero noise smoothly (log-SNR, Karras) spends its last step from t_min to 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Loss weights w(t) on the squared error of x_0, as functions of alpha and sigma.
 
-Every target a network may predict is affine in x_0 given x_t, so "the loss on eps" or "on v" is a weight on the error of
-x_0. With s2 = (sigma/alpha)^2 the inverse signal-to-noise ratio:
+Every target a network may predict is affine in x_0 given x_t, so "the loss on eps" or "on v" is a weight on the
+error of x_0. With s2 = (sigma/alpha)^2 the inverse signal-to-noise ratio:
 
     x0: 1      eps: 1/s2      v: 1 + 1/s2 (variance-preserving schedules)      flow: (1 + 1/sqrt(s2))^2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -110,7 +111,7 @@ def _checked_grid(times: Tensor) -> list[bool]:
         raise UserError(f"a time grid needs at least two times, got {values}")
     if not all(0 <= value <= 1 for value in values):
         raise UserError(f"times lie in [0, 1] (0 is data, 1 is noise), got a grid from {min(values)} to {max(values)}")
-    steps = list(zip(values, values[1:], strict=False))
+    steps = list(pairwise(values))
     for t, s in steps:
         if t == s:
             raise UserError(f"two neighbouring times of the grid are equal ({t}): use fewer steps or another grid")

@@ -1,7 +1,7 @@
 r"""One-step solvers of the probability-flow ODE.
 
-In the coordinates y = x/alpha and rho = sigma/alpha, the ODE of every Gaussian process is (Karras et al., "Elucidating the
-Design Space of Diffusion-Based Generative Models", 2022, equations 1 and 4)
+In the coordinates y = x/alpha and rho = sigma/alpha, the ODE of every Gaussian process is (Karras et al., "Elucidating
+the Design Space of Diffusion-Based Generative Models", 2022, equations 1 and 4)
 
     dy/drho = z(x, t),   z = (x - alpha x_0(x, t)) / sigma                                                         (1)
 
