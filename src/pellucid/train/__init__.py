@@ -1,0 +1,1 @@
+"""Layer 4: training, and the folder that a run leaves behind."""
