@@ -1,0 +1,33 @@
+"""Layer 0: the data: from files and arrays to items, and from a position in training to an item."""
+
+from .arrays import Dataset, Rows, split
+from .builtin import BUILTIN
+from .codecs import CODECS, Codec, ImageCodec, PointsCodec, SignalCodec, codec_from_json
+from .folder import load_folder
+from .grid import picture_grid
+from .images import Rejected, read_picture
+from .inspect import Inspection, contact_sheet, inspect
+from .open import open_dataset
+from .order import item_at
+
+__all__ = [
+    "BUILTIN",
+    "CODECS",
+    "Codec",
+    "Dataset",
+    "ImageCodec",
+    "Inspection",
+    "PointsCodec",
+    "Rejected",
+    "Rows",
+    "SignalCodec",
+    "codec_from_json",
+    "contact_sheet",
+    "inspect",
+    "item_at",
+    "load_folder",
+    "open_dataset",
+    "picture_grid",
+    "read_picture",
+    "split",
+]

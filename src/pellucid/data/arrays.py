@@ -1,0 +1,190 @@
+"""A data set: items in memory or on disk, their labels, and the codec that turns them into tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ..foundations.errors import UserError
+from .codecs import Codec
+from .images import Rejected
+
+_SLICE_BYTES = 1 << 24  # how much of a memory-mapped array is looked at together
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of an array that stays on disk: indexing copies only what is asked for."""
+
+    base: NDArray[Any]
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        picked: NDArray[Any] = np.asarray(self.base[self.index[rows]])
+        return picked
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self.base[self.index], dtype=dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.index), *self.base.shape[1:])
+
+    @property
+    def ndim(self) -> int:
+        return self.base.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.base.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Items, labels and codec.
+
+    Attributes:
+        items: (N, *shape): uint8 pictures (N, C, H, W), float32 points (N, D) or float32 signals (N, C, L), as an
+            array, a memory-mapped array or `Rows` of one.
+        labels: (N,) int64, 0 .. len(label_names) - 1, or None.
+        label_names: the name of each label.
+        codec: how items become float32 tensors and back.
+        name: a word for reports.
+        rejected: what was left out, and why.
+        notes: what a person should know of how the data were read, a sentence each.
+
+    Raises:
+        ValueError: labels that do not fit the items or the names.
+    """
+
+    items: NDArray[Any] | Rows
+    labels: NDArray[np.int64] | None
+    label_names: tuple[str, ...]
+    codec: Codec
+    name: str
+    rejected: tuple[Rejected, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if tuple(self.items.shape[1:]) != self.codec.shape:
+            raise ValueError(f"items have the shape {self.items.shape[1:]}, their codec {self.codec.shape}")
+        if self.labels is None:
+            return
+        if self.labels.shape != (len(self.items),):
+            raise ValueError(f"{len(self.items)} items need as many labels, got the shape {self.labels.shape}")
+        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.label_names):
+            raise ValueError(f"labels must be in 0 .. {len(self.label_names) - 1} (there are that many names)")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one item."""
+        return self.codec.shape
+
+    def fetch(self, indices: ArrayLike) -> tuple[Tensor, Tensor | None]:
+        """The items at the given indices, (B,), encoded.
+
+        Returns:
+            x, float32 (B, *shape), and the labels, int64 (B,), or None where the data set has none.
+        """
+        rows = np.asarray(indices, dtype=np.int64)
+        labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
+        return self.codec.encode(self.items[rows]), labels
+
+    def subset(self, indices: ArrayLike) -> Dataset:
+        """The data set of the items at the given indices, in that order. What is on disk stays there."""
+        rows = np.asarray(indices, dtype=np.int64)
+        items: NDArray[Any] | Rows
+        if isinstance(self.items, Rows):
+            items = Rows(self.items.base, self.items.index[rows])
+        elif isinstance(self.items, np.memmap):
+            items = Rows(self.items, rows)
+        else:
+            items = self.items[rows]
+        return replace(self, items=items, labels=None if self.labels is None else self.labels[rows])
+
+    def fingerprint(self) -> str:
+        """The sha256, in hexadecimal, of type, shape, items and labels: it names the data in a checkpoint."""
+        digest = hashlib.sha256(f"{self.items.dtype.str} {tuple(self.items.shape)}".encode())
+        for part in slices(self.items):
+            digest.update(part.tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def slices(items: NDArray[Any] | Rows) -> Iterator[NDArray[Any]]:
+    """Consecutive slices of the items, each small enough for memory."""
+    step = max(1, _SLICE_BYTES // max(1, int(np.prod(items.shape[1:])) * items.dtype.itemsize))
+    for start in range(0, len(items), step):
+        yield np.asarray(items[start : start + step])
+
+
+def item_hashes(items: NDArray[Any] | Rows) -> NDArray[np.uint64]:
+    """A 64-bit hash (BLAKE2b) of each item's bytes, shape (N,): equal items have equal hashes."""
+    hashes = [
+        hashlib.blake2b(item.tobytes(), digest_size=8, person=b"pellucid").digest()
+        for part in slices(items)
+        for item in part
+    ]
+    return np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64)
+
+
+def split(ds: Dataset, holdout: float) -> tuple[Dataset, Dataset]:
+    r"""Splits off a held-out part: the items with hash(bytes) < holdout * 2^64.
+
+    The side of an item depends on its own bytes alone. So it never changes when others are added or reordered, and
+    copies of one item land on one side, where a shuffled split would leak them. The held-out count is binomial:
+    holdout * N give or take sqrt(N holdout (1 - holdout)).
+
+    Args:
+        ds: the data set.
+        holdout: the fraction to hold out, in [0, 1).
+
+    Returns:
+        (train, held), each in the order of `ds`; `held` may be empty where the data set is small.
+
+    Raises:
+        UserError: a fraction out of range, or no item left to train on.
+    """
+    if not 0 <= holdout < 1:
+        raise UserError(f"the held-out fraction must be in [0, 1), got {holdout}")
+    held = item_hashes(ds.items).astype(np.float64) < holdout * 2.0**64
+    if held.all():
+        raise UserError(
+            f"holding out {holdout:g} of {len(ds)} items leaves none to train on; hold out less, or give more items"
+        )
+    return ds.subset(np.flatnonzero(~held)), ds.subset(np.flatnonzero(held))
+
+
+def encode_labels(values: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Any labels, (N,) integers or strings, as (N,) int64 in 0 .. K - 1 with K names; numbers are ordered as numbers.
+
+    >>> encode_labels(np.array(["10", "9", "10"]))
+    (array([1, 0, 1]), ('9', '10'))
+    """
+    names, inverse = np.unique(values, return_inverse=True)
+    order = sorted(range(len(names)), key=lambda i: natural(str(names[i])))
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names))
+    return place[inverse.reshape(-1)], tuple(str(names[i]) for i in order)
+
+
+def natural(name: str) -> tuple[int, float, str]:
+    """A sorting key that puts numbers first and in the order of their size."""
+    try:
+        return 0, float(int(name)), name
+    except ValueError:
+        return 1, 0.0, name

@@ -1,0 +1,166 @@
+"""Files that hold arrays or points: .npy, .npz and .csv. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import csv
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..foundations.errors import UserError
+from .arrays import Dataset
+from .recognise import dataset_of_array
+
+ITEM_KEYS = ("images", "x", "data", "items")
+LABEL_KEYS = ("labels", "y")
+MAP_ABOVE = 1 << 30  # bytes; a larger .npy stays on disk, memory-mapped
+_DELIMITERS = (",", ";", "\t")
+
+
+def load_npy(path: str | Path, *, labels: str | Path | None = None, kind: str | None = None) -> Dataset:
+    """A data set of a .npy file, memory-mapped above 1 GiB; `labels` names another .npy, or is None."""
+    path = Path(path)
+    array = _load_npy(path, map_above=MAP_ABOVE)
+    values = None if labels in (None, "none") else _load_npy(Path(str(labels)), map_above=None)
+    return dataset_of_array(array, values, kind=kind, name=path.stem)
+
+
+def load_npz(path: str | Path, *, labels: str | None = None, kind: str | None = None) -> Dataset:
+    """A data set of a .npz file: items under images, x, data or items; labels, if any, under labels or y.
+
+    A file with a single array needs no such name. `labels` names the key of the labels, or is "none".
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            keys = list(archive.files)
+            label_key = _label_key(keys, labels, path)
+            items_key = _items_key([key for key in keys if key != label_key and key not in LABEL_KEYS], path)
+            items, values = archive[items_key], None if label_key is None else archive[label_key]
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, MemoryError) as error:
+        raise _not_loaded(path, error) from error
+    return dataset_of_array(items, values, kind=kind, name=path.stem)
+
+
+def load_csv(path: str | Path, *, labels: str | None = None) -> Dataset:
+    """Points of a csv file: one row a point, one column a coordinate, separated by commas, semicolons or tabs.
+
+    A first row that is not all numbers is taken as the header. A column named label (any case), or the one that
+    `labels` names, holds the labels; "none" drops it. A cell that is empty, not a number, NaN or infinite is refused
+    with its line and column.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{str(path)!r} is not a text file in UTF-8; save the table as csv in UTF-8") from error
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise UserError(f"{str(path)!r} is empty; give one row for each point")
+    delimiter = max(_DELIMITERS, key=lines[0][1].count)
+    rows = [(n, [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]) for n, line in lines]
+    has_header = any(_number(cell) is None for cell in rows[0][1])
+    width = len(rows[0][1])
+    header = tuple(rows[0][1]) if has_header else tuple(f"column {i + 1}" for i in range(width))
+    rows = rows[1:] if has_header else rows
+    if not rows:
+        raise UserError(f"{str(path)!r} has a header and no rows; give one row for each point")
+    at = _label_column(header, labels, has_header, path)
+    values = np.empty((len(rows), width - (at is not None)), np.float64)
+    words: list[str] = []
+    for i, (number, cells) in enumerate(rows):
+        if len(cells) != width:
+            raise UserError(f"{path}, line {number}: {len(cells)} cells where the first row has {width}")
+        if at is not None:
+            words.append(cells[at])
+            if not cells[at]:
+                raise UserError(f"{path}, line {number}: the label in column {header[at]!r} is missing")
+        values[i] = [_cell(cells[j], header[j], number, path) for j in range(width) if j != at]
+    if not values.shape[1]:
+        raise UserError(f"{path} has no column of numbers")
+    columns = tuple(column for j, column in enumerate(header) if j != at)
+    drop = at is None or labels == "none"
+    return dataset_of_array(values, None if drop else np.array(words), kind="points", name=path.stem, columns=columns)
+
+
+def _load_npy(path: Path, map_above: int | None) -> NDArray[Any]:
+    try:
+        large = map_above is not None and path.stat().st_size > map_above
+        loaded = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
+        raise _not_loaded(path, error) from error
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise UserError(f"{str(path)!r} holds several arrays; name it .npz")
+    return loaded
+
+
+def _not_loaded(path: Path, error: Exception) -> UserError:
+    if not path.exists():
+        return UserError(f"no file {str(path)!r}")
+    if "allow_pickle" in str(error) or "pickled" in str(error):
+        return UserError(
+            f"{str(path)!r} holds Python objects (or is no NumPy file), and reading these can run code; save plain "
+            "arrays of numbers, and labels as integers or words"
+        )
+    return UserError(f"{str(path)!r} cannot be read as NumPy arrays, it is damaged or cut short: {error}")
+
+
+def _label_key(keys: list[str], asked: str | None, path: Path) -> str | None:
+    if asked == "none":
+        return None
+    if asked is not None:
+        if asked not in keys:
+            raise UserError(f"{str(path)!r} has no array {asked!r} for the labels; it has: {', '.join(keys)}")
+        return asked
+    found = [key for key in LABEL_KEYS if key in keys]
+    if len(found) > 1:
+        raise UserError(
+            f"{str(path)!r} has both {' and '.join(found)}; say which holds the labels: labels={found[0]!r}"
+        )
+    return found[0] if found else None
+
+
+def _items_key(keys: list[str], path: Path) -> str:
+    found = [key for key in ITEM_KEYS if key in keys]
+    if len(found) == 1:
+        return found[0]
+    if not found and len(keys) == 1:
+        return keys[0]
+    raise UserError(
+        f"cannot tell which array of {str(path)!r} holds the items among: {', '.join(found or keys) or 'none'}; save "
+        f"it with exactly one of the names {', '.join(ITEM_KEYS)} (and labels as {' or '.join(LABEL_KEYS)})"
+    )
+
+
+def _label_column(header: tuple[str, ...], asked: str | None, has_header: bool, path: Path) -> int | None:
+    lowered = [column.lower() for column in header]
+    if asked in (None, "none"):
+        return lowered.index("label") if has_header and "label" in lowered else None
+    if str(asked) not in header:
+        raise UserError(f"{path} has no column {asked!r} for the labels; it has: {', '.join(header)}")
+    return header.index(str(asked))
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _cell(cell: str, column: str, line: int, path: Path) -> float:
+    value = _number(cell)
+    if value is None or not math.isfinite(value):
+        what = "is empty" if not cell else f"holds {cell!r}"
+        raise UserError(
+            f"{path}, line {line}, column {column!r} {what}, where a finite number belongs; remove or fill such rows, "
+            "and name a column of words with labels=COLUMN"
+        )
+    return value

@@ -1,0 +1,99 @@
+"""One function that opens whatever a person calls their data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..foundations.errors import UserError, closest
+from .arrays import Dataset
+from .builtin import BUILTIN
+from .files import load_csv, load_npy, load_npz
+from .folder import Progress, load_folder
+from .images import picture_format
+from .recognise import dataset_of_array
+
+Labels = str | Path | NDArray[Any] | None
+
+
+def open_dataset(
+    source: str | Path | NDArray[Any],
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    labels: Labels = None,
+    kind: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Opens a data set.
+
+    Args:
+        source: a built-in name (see `BUILTIN`), a folder of pictures, a .npy, .npz or .csv file, or an array. What
+            exists as a path is taken as a path, so "./digits" is a folder also where a built-in has its name.
+        size: for folders: the side of the pictures in pixels; None chooses 16, 32 or 64.
+        channels: for folders: 1 (grey) or 3 (colour); None decides by the pictures.
+        labels: for folders a csv with the columns file and label; for .npy another .npy; for .npz a key; for .csv a
+            column; for arrays an array (N,). "none" reads no labels. None takes what is there.
+        kind: "image", "points" or "signal", for arrays that can be read in two ways.
+        progress: called with (done, total) while a folder is decoded.
+
+    Raises:
+        UserError: no such data, options that do not apply, or data that cannot be read.
+    """
+    if isinstance(source, np.ndarray):
+        _refuse("an array", size=size, channels=channels)
+        if labels is not None and not isinstance(labels, np.ndarray):
+            raise UserError("the labels of an array are an array of shape (N,)")
+        return dataset_of_array(source, labels, kind=kind)
+    if isinstance(labels, np.ndarray):
+        raise UserError(f"an array of labels goes with an array of items; {str(source)!r} is read from disk")
+    path = Path(source).expanduser()
+    if path.is_dir():
+        _refuse("a folder of pictures", kind=None if kind == "image" else kind)
+        return load_folder(path, size, channels, labels, progress=progress)
+    if path.is_file():
+        _refuse(f"the file {str(source)!r}", size=size, channels=channels)
+        return _open_file(path, labels, kind)
+    name = str(source)
+    if name in BUILTIN:
+        _refuse(f"the built-in {name!r}", size=size, channels=channels, labels=labels, kind=kind)
+        return BUILTIN[name]()
+    raise _no_data(name, path)
+
+
+def _open_file(path: Path, labels: str | Path | None, kind: str | None) -> Dataset:
+    suffix = path.suffix.lower()
+    word = None if labels is None else str(labels)
+    if suffix == ".npy":
+        return load_npy(path, labels=word, kind=kind)
+    if suffix == ".npz":
+        return load_npz(path, labels=word, kind=kind)
+    if suffix in (".csv", ".tsv"):
+        _refuse(f"the file {str(path)!r}", kind=None if kind == "points" else kind)
+        return load_csv(path, labels=word)
+    with path.open("rb") as file:
+        if picture_format(file.read(16)):
+            raise UserError(f"{str(path)!r} is one picture; give the folder that holds all of them")
+    raise UserError(f"cannot tell what {str(path)!r} holds; .npy, .npz and .csv files and folders of pictures are read")
+
+
+def _refuse(what: str, **options: object) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UserError(f"{what} takes no {' and no '.join(given)}; leave that out")
+
+
+def _no_data(name: str, path: Path) -> UserError:
+    """Names the nearest of the built-in sets and of what lies in the same folder."""
+    beside: list[str] = []
+    if path.parent.is_dir():
+        beside = [str(path.parent / entry.name) for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    near = closest(name, [*BUILTIN, *beside])
+    hint = f"did you mean {near!r}? " if near else ""
+    return UserError(
+        f"no data {name!r}: it is neither a file or folder nor built in; {hint}"
+        f"Built in: {', '.join(sorted(BUILTIN))}; or give a folder of pictures, a .npy, .npz or .csv file"
+    )
