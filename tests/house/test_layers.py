@@ -1,0 +1,103 @@
+"""Imports go strictly down the layers, and siblings do not import one another except inside one folder.
+
+The table is that of the design. Where there is an order inside a layer (the data module raises the errors
+of the foundations; oracles are denoisers), it stands here as lines of their own: a line may import the
+lines above it and nothing else. A module that is on no line fails, so a new folder has to find its place
+first.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+FACE = "the face"  # __init__.py and api.py hand out everything, lazily; only the command line imports them
+
+LINES: list[set[str]] = [
+    # L0
+    {"foundations"},
+    {"data"},
+    # L1
+    {"processes", "nn", "operators", "metrics"},
+    # L2
+    {"denoisers"},
+    {"oracles", "losses", "autoencoders"},
+    # L3
+    {"solvers", "likelihood", "guidance", "restore"},
+    # L4
+    {"config"},
+    {"train", "ebm"},
+    {"model"},
+    {"generate", "latent", "evaluate", "verify", "audit"},
+    {"report"},
+    {"recipes"},
+    # The face and L5
+    {FACE},
+    {"cli", "web"},
+]
+RANK = {unit: rank for rank, line in enumerate(LINES) for unit in line}
+
+
+def unit(module: str) -> str:
+    """The folder or single file right under `pellucid` that a dotted module name belongs to."""
+    name = module.partition(".")[2].partition(".")[0]
+    return {"": FACE, "api": FACE, "__main__": "cli"}.get(name, name)
+
+
+def imports(path: Path, source: str) -> list[tuple[int, str]]:
+    """(line, dotted name) of every import of pellucid in a file, those inside functions included."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    package = parts[:-1]  # what one leading dot means
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            # `from .. import oracles` names its module last; `from .. import sample` takes from the face
+            inner = {alias.name for alias in node.names} & RANK.keys() if prefix == "pellucid" else set()
+            found += [(node.lineno, f"{prefix}.{name}") for name in inner] or [(node.lineno, prefix)]
+    return [(line, name) for line, name in found if name.split(".")[0] == "pellucid"]
+
+
+def faults(path: Path, source: str) -> list[str]:
+    """What one file imports against the rule, one sentence for each."""
+    here = unit(".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"))
+    if here not in RANK:
+        return [f"{path.name}: {here!r} has no layer yet; give it a line in LINES"]
+    return [
+        f"{path.relative_to(SRC)}:{line}: {here} may not import {name}"
+        for line, name in imports(path, source)
+        if unit(name) != here and RANK.get(unit(name), len(LINES)) >= RANK[here]
+    ]
+
+
+def test_imports_go_down() -> None:
+    found = [fault for path in sorted(SRC.rglob("*.py")) for fault in faults(path, path.read_text("utf-8"))]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "allowed"),
+    [
+        ("solvers/ode.py", "from ..denoisers import Denoiser", True),
+        ("solvers/ode.py", "from .base import Solver", True),
+        ("solvers/ode.py", "from ..guidance import guide", False),  # a sibling
+        ("denoisers.py", "from .solvers.base import sample", False),  # upward
+        ("denoisers.py", "from . import oracles", False),
+        ("denoisers.py", "def f():\n    import pellucid.train.loop", False),  # lazily is no excuse
+        ("oracles.py", "from pellucid.denoisers import Denoiser", True),
+        ("nn/blocks.py", "from pellucid import sample", False),  # through the face
+        ("nn/blocks.py", "import torch", True),
+        ("cli/main.py", "import pellucid as pl", True),
+        ("cli/main.py", "from pellucid import sample", True),
+        ("__init__.py", "from .solvers import SOLVERS", True),
+        ("novelty/idea.py", "", False),  # no layer
+    ],
+)
+def test_the_rule_itself(file: str, source: str, allowed: bool) -> None:
+    assert (faults(SRC / "pellucid" / file, source) == []) == allowed
