@@ -82,7 +82,7 @@ class Eps(Target):
 
 @dataclass(frozen=True)
 class V(Target):
-    """F = alpha eps - sigma x_0 (Salimans and Ho, "Progressive Distillation for Fast Sampling", 2022, eq. 11)."""
+    """F = alpha eps - sigma x_0 (Salimans and Ho, "Progressive Distillation for Fast Sampling", 2022)."""
 
     def coefficients(self, process: Gaussian, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         alpha, sigma, one = self._scales(process, t)

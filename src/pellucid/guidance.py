@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .denoisers import Denoiser
 from .foundations.errors import UserError
+from .foundations.tensors import pad
 from .processes.base import Process
 from .processes.gaussian import Gaussian
 
@@ -29,7 +30,11 @@ class Guided:
         scale: w of the module's formula.
         negative: the conditions of u, to replace those given at the call: the null label, or a negative prompt.
         noise_low, noise_high: the levels of sigma/alpha between which guidance acts; outside, the plain conditional
-            estimate (Kynkäänniemi et al., "Applying Guidance in a Limited Interval", 2024, eq. 5).
+            estimate (Kynkäänniemi et al., "Applying Guidance in a Limited Interval Improves Sample and Distribution
+            Quality in Diffusion Models", 2024).
+
+    Raises:
+        UserError: an empty interval; at a call, an interval with a process that has no noise levels.
     """
 
     denoiser: Denoiser
@@ -47,24 +52,30 @@ class Guided:
         return self.denoiser.process
 
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor:
-        if self.scale == 1 or not self._acts(t):
+        inside = self._inside(t)
+        if self.scale == 1 or (inside is not None and not bool(inside.any())):
             return self.denoiser(x, t, **cond)
         both = {name: _join(value, self.negative.get(name, value)) for name, value in cond.items()}
         times = t if t.ndim == 0 else torch.cat([t, t])
         positive, negative = self.denoiser(torch.cat([x, x]), times, **both).chunk(2)
-        return torch.lerp(negative, positive, self.scale)
+        if inside is None:
+            return torch.lerp(negative, positive, self.scale)
+        scale = torch.where(inside, self.scale, 1.0).to(positive.dtype)
+        return torch.lerp(negative, positive, pad(scale, positive))
 
-    def _acts(self, t: Tensor) -> bool:
+    def _inside(self, t: Tensor) -> Tensor | None:
+        """Which times lie in the interval, shaped like t; None where guidance acts everywhere."""
         if self.noise_low == 0 and self.noise_high == float("inf"):
-            return True
+            return None
         process = self.denoiser.process
         if not isinstance(process, Gaussian):
             raise UserError("a guidance interval is given in noise levels, which only a Gaussian process has")
         noise = process.schedule.sigma(t) / process.schedule.alpha(t)
-        return bool(((noise >= self.noise_low) & (noise <= self.noise_high)).any())
+        return (noise >= self.noise_low) & (noise <= self.noise_high)
 
 
 def _join(positive: Any, negative: Any) -> Any:
-    if isinstance(positive, Tensor) and isinstance(negative, Tensor):
+    if isinstance(positive, Tensor):
+        negative = torch.as_tensor(negative, dtype=positive.dtype, device=positive.device)
         return torch.cat([positive, negative.expand_as(positive)])
     return positive

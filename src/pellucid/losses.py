@@ -61,8 +61,7 @@ class LogNormal(TimeDensity):
     std: float = 1.2
 
     def times(self, schedule: Schedule, u: Tensor) -> Tensor:
-        # ndtri is infinite at 0, which the numbers u do reach.
-        log_noise = self.mean + self.std * torch.special.ndtri((u + 2.0**-25).double())
+        log_noise = self.mean + self.std * _normal_quantile(u)
         return schedule.time(-2 * log_noise).clamp_min(1e-6).to(u.dtype)
 
 
@@ -74,7 +73,12 @@ class LogitNormal(TimeDensity):
     std: float = 1.0
 
     def times(self, schedule: Schedule, u: Tensor) -> Tensor:
-        return torch.sigmoid(self.mean + self.std * torch.special.ndtri((u + 2.0**-25).double())).to(u.dtype)
+        return torch.sigmoid(self.mean + self.std * _normal_quantile(u)).to(u.dtype)
+
+
+def _normal_quantile(u: Tensor) -> Tensor:
+    """The standard normal quantile of u in [0, 1), in float64; u moves into the open interval, where it is finite."""
+    return torch.special.ndtri(u.double() * (1 - 2.0**-24) + 2.0**-25)
 
 
 DENSITIES: Registry[Callable[..., TimeDensity]] = Registry(

@@ -121,6 +121,9 @@ class MixtureOracle:
             if self.labels is None:
                 raise UserError("this oracle has no labels: make it with labels=, or sample without a label")
             absent = (label[:, None] >= 0) & (self.labels != label[:, None])
+            if bool(absent.all(1).any()):
+                known = sorted(set(self.labels.tolist()))
+                raise UserError(f"no component has that label: this oracle's labels are {known}, and -1 for all")
             # p(x | y): the weights of the class's own components, normalised.
             log_weights = log_weights.masked_fill(absent, -math.inf).log_softmax(1)
         return log_weights + log_normal - 0.5 * size * math.log(2 * math.pi)

@@ -108,12 +108,13 @@ class Gaussian(Process):
         return weight * (prediction - x0).square().flatten(1).mean(1)
 
     def prior_kl(self, x0: Tensor) -> Tensor:
-        one = torch.ones((), dtype=x0.dtype, device=x0.device)
-        alpha, sigma = self.schedule.alpha(one), self.schedule.sigma(one)
-        variance = self.prior_std() ** 2
+        # The constants in float64: in float32 they would cancel to nothing where the divergence is small.
+        one = torch.ones((), dtype=torch.float64)
+        alpha, sigma = self.schedule.alpha(one).item(), self.schedule.sigma(one).item()
+        variance = alpha**2 + sigma**2
+        signal = alpha**2 / variance
         energy = x0.flatten(1).square()
-        excess = (sigma.square() - variance + alpha.square() * energy) / variance
-        return 0.5 * (excess - (sigma.square() / variance).log()).sum(1)
+        return 0.5 * (signal * energy - (signal + math.log1p(-signal))).sum(1)
 
     def prior_bits_per_dim(self, second_moment: float = 1.0) -> float:
         """`prior_kl` in bits per dimension for data of the given second moment."""

@@ -8,8 +8,7 @@ alpha(0) = 1, sigma(0) = 0, sigma > 0 for t > 0 and alpha(1) > 0: time 0 is the 
     diffusion   g_t^2 = d sigma_t^2 / dt - 2 f_t sigma_t^2                                                         (3)
 
 so that dx = f_t x dt + g_t dw has exactly the kernel q(x_t given x_0) (Kingma et al., "Variational Diffusion Models",
-2021, equations 11 and 12 of its appendix on the reverse SDE's equivalence; Song et al., "Score-Based Generative
-Modeling through SDEs", 2021, equation 29).
+2021; Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations", 2021, section 3.4).
 
 A discrete chain of T steps lives at t = i / T. Between, log alpha is interpolated linearly: the SDE of piecewise
 constant rate that passes through the chain's own marginals.
@@ -31,7 +30,7 @@ from ..foundations.registry import Registry
 
 
 class Schedule(ABC):
-    """Signal and noise as functions of time, elementwise on tensors of any shape."""
+    """Signal and noise as functions of time t in [0, 1]: elementwise on tensors of any shape, in their precision."""
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
@@ -70,7 +69,10 @@ def _derivative(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
 
 
 class VariancePreserving(Schedule):
-    """Schedules with alpha^2 + sigma^2 = 1, given by log alpha alone."""
+    """Schedules with alpha^2 + sigma^2 = 1, given by log alpha alone.
+
+    Their diffusion is g^2 = -2 f: equation (3) with d sigma^2 = -d alpha^2 = -2 f alpha^2 dt, finite at t = 0 too.
+    """
 
     @abstractmethod
     def log_alpha(self, t: Tensor) -> Tensor:
@@ -82,6 +84,19 @@ class VariancePreserving(Schedule):
     def sigma(self, t: Tensor) -> Tensor:
         # 1 - alpha^2 by expm1: near t = 0 the plain difference has no correct digit left.
         return (-torch.expm1(2 * self.log_alpha(t))).sqrt()
+
+    def drift(self, t: Tensor) -> Tensor:
+        """Equation (2)."""
+        return _derivative(self.log_alpha, t)
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        """Equation (3) as g^2 = -2 f."""
+        return (-2 * self.drift(t)).clamp_min(0).sqrt()
+
+
+def _lost(log_snr: Tensor) -> Tensor:
+    """-log alpha of a variance-preserving schedule at a log-SNR: alpha^2 = sigmoid(log-SNR)."""
+    return 0.5 * torch.nn.functional.softplus(-log_snr)
 
 
 def _positive(**values: float) -> None:
@@ -103,13 +118,32 @@ class VP(VariancePreserving):
     def log_alpha(self, t: Tensor) -> Tensor:
         return -0.5 * t * (self.beta_min + 0.5 * t * (self.beta_max - self.beta_min))
 
+    def time(self, log_snr: Tensor) -> Tensor:
+        # The root of -log alpha's quadratic, in the form that does not cancel for small times.
+        lost = _lost(log_snr.double())
+        root = (0.25 * self.beta_min**2 + (self.beta_max - self.beta_min) * lost).clamp_min(0).sqrt()
+        return (2 * lost / (0.5 * self.beta_min + root)).clamp_max(1).to(log_snr.dtype)
+
 
 @dataclass(frozen=True)
-class SubVP(VP):
+class SubVP(Schedule):
     """The sub-VP SDE: VP's alpha with the smaller noise sigma = 1 - alpha^2 (Song et al. 2021, eq. 29)."""
 
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        _positive(beta_min=self.beta_min, beta_max=self.beta_max)
+
+    @cached_property
+    def _vp(self) -> VP:
+        return VP(self.beta_min, self.beta_max)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self._vp.alpha(t)
+
     def sigma(self, t: Tensor) -> Tensor:
-        return -torch.expm1(2 * self.log_alpha(t))
+        return -torch.expm1(2 * self._vp.log_alpha(t))
 
 
 @dataclass(frozen=True)
@@ -122,16 +156,26 @@ class VE(Schedule):
 
     def __post_init__(self) -> None:
         _positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max)
+        if not self.sigma_min < self.sigma_max:
+            raise UserError(f"sigma_min = {self.sigma_min} must lie below sigma_max = {self.sigma_max}")
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.ones_like(t)
 
     def sigma(self, t: Tensor) -> Tensor:
-        return self.sigma_min * torch.expm1(2 * math.log(self.sigma_max / self.sigma_min) * t).sqrt()
+        return self.sigma_min * torch.expm1(self._rate * t).sqrt()
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        """Equation (3) in closed form: sigma's own derivative is infinite at t = 0."""
+        return self.sigma_min * math.sqrt(self._rate) * (0.5 * self._rate * t).exp()
 
     def time(self, log_snr: Tensor) -> Tensor:
         ratio = (-log_snr).exp() / self.sigma_min**2
-        return (torch.log1p(ratio) / (2 * math.log(self.sigma_max / self.sigma_min))).clamp(0, 1)
+        return (torch.log1p(ratio) / self._rate).clamp(0, 1)
+
+    @property
+    def _rate(self) -> float:
+        return 2 * math.log(self.sigma_max / self.sigma_min)
 
 
 @dataclass(frozen=True)
@@ -166,9 +210,12 @@ class Rectified(Schedule):
 
     def __post_init__(self) -> None:
         _positive(alpha_min=self.alpha_min)
+        if not self.alpha_min < 1:
+            raise UserError(f"alpha_min must lie below 1, got {self.alpha_min}")
 
     def alpha(self, t: Tensor) -> Tensor:
-        return 1 - t * (1 - self.alpha_min)
+        # 1 - t is exact near t = 1, where 1 - t (1 - alpha_min) would lose alpha_min's digits.
+        return (1 - t) + self.alpha_min * t
 
     def sigma(self, t: Tensor) -> Tensor:
         return t
@@ -181,8 +228,8 @@ class Rectified(Schedule):
 @dataclass(frozen=True)
 class Sigmoid(VariancePreserving):
     """alpha^2 falls as a sigmoid from `start` to `end`, scaled to reach 1 and `floor` (Jabri et al., "Scalable Adaptive
-    Computation for Iterative Generation", 2022, algorithm in appendix B; Chen, "On the Importance of Noise
-    Scheduling", 2023, section 2.1)."""
+    Computation for Iterative Generation", 2022; Chen, "On the Importance of Noise Scheduling for Diffusion Models",
+    2023, section 2.1)."""
 
     start: float = -3.0
     end: float = 3.0
@@ -191,16 +238,20 @@ class Sigmoid(VariancePreserving):
 
     def __post_init__(self) -> None:
         _positive(temperature=self.temperature, floor=self.floor)
+        if not self.floor < 1:
+            raise UserError(f"floor must lie below 1, got {self.floor}")
         if not self.start < self.end:
             raise UserError(f"start must lie below end, got start={self.start}, end={self.end}")
 
     def log_alpha(self, t: Tensor) -> Tensor:
-        high, low = _sigmoid(self.end / self.temperature), _sigmoid(self.start / self.temperature)
-        # 1 - alpha^2, in the form that is exact at t = 0.
-        now = torch.sigmoid((t * (self.end - self.start) + self.start) / self.temperature)
-        begin = torch.sigmoid((torch.zeros_like(t) + self.start) / self.temperature)
-        lost = (now - begin) / (high - low) * (1 - self.floor)
-        return 0.5 * torch.log1p(-lost)
+        start, end = self.start / self.temperature, self.end / self.temperature
+        scale = (1 - self.floor) / (_sigmoid(end) - _sigmoid(start))
+        now = start + (end - start) * t
+        # Differences of sigmoids as S(a) - S(b) = S(a) S(-b) (1 - exp(b - a)), which does not cancel: 1 - alpha^2 keeps
+        # its digits near t = 0, and alpha^2 near t = 1.
+        lost = scale * _sigmoid(-start) * now.sigmoid() * -torch.expm1(-(end - start) * t)
+        kept = scale * _sigmoid(end) * (-now).sigmoid() * -torch.expm1(-(end - start) * (1 - t)) + self.floor
+        return 0.5 * torch.where(lost < 0.5, torch.log1p(-lost.clamp_max(0.5)), kept.clamp_min(self.floor).log())
 
 
 def _sigmoid(value: float) -> float:
@@ -237,6 +288,13 @@ class Betas(VariancePreserving):
         left = place.detach().floor().long().clamp(0, self.num_steps - 1)
         low = table[left]
         return low + (place - left) * (table[left + 1] - low)
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        lost, table = _lost(log_snr.double()), -self._log_alphas.to(log_snr.device)
+        right = torch.searchsorted(table, lost).clamp(1, self.num_steps)
+        low = table[right - 1]
+        place = right - 1 + (lost - low) / (table[right] - low)
+        return (place / self.num_steps).clamp(0, 1).to(log_snr.dtype)
 
 
 def linear_beta(*, num_steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02) -> Betas:

@@ -1,4 +1,4 @@
-r"""Time grids: at which times a sampler stops. Each runs from 1 down to exactly 0, in num_steps + 1 points.
+r"""Time grids: at which times a sampler stops. Each runs from 1 down to exactly 0, in num_steps + 1 points, in float64.
 
 With N(t) = sigma_t / alpha_t the noise relative to the signal, and t_min the time where N = noise_min, a grid that
 cannot reach zero noise smoothly (log-SNR, Karras) spends its last step from t_min to 0.
@@ -19,16 +19,17 @@ from .schedules import Schedule
 
 def uniform(schedule: Schedule, num_steps: int) -> Tensor:
     """Evenly spaced times: the chain itself where the schedule is one."""
-    return torch.linspace(1, 0, _checked(num_steps) + 1, dtype=torch.float64).float()
+    return torch.linspace(1, 0, _checked(num_steps) + 1, dtype=torch.float64)
 
 
 def quadratic(schedule: Schedule, num_steps: int) -> Tensor:
     """Squares of evenly spaced numbers: denser near the data (Song et al., DDIM, 2020, appendix D.2)."""
-    return torch.linspace(1, 0, _checked(num_steps) + 1, dtype=torch.float64).square().float()
+    return torch.linspace(1, 0, _checked(num_steps) + 1, dtype=torch.float64).square()
 
 
 def log_snr(schedule: Schedule, num_steps: int, *, noise_min: float = 2e-3) -> Tensor:
-    """Evenly spaced log-SNR (Lu et al., "DPM-Solver", 2022, section 3.4)."""
+    """Evenly spaced log-SNR (Lu et al., "DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling",
+    2022)."""
     first, last = _noise_ends(schedule, noise_min)
     levels = torch.linspace(math.log(first), math.log(last), _checked(num_steps), dtype=torch.float64)
     return _at_noise(schedule, levels)
@@ -66,7 +67,7 @@ def _noise_ends(schedule: Schedule, noise_min: float) -> tuple[float, float]:
 def _at_noise(schedule: Schedule, log_noise: Tensor) -> Tensor:
     times = schedule.time(-2 * log_noise)
     times[0] = 1
-    return torch.cat([times, times.new_zeros(1)]).float()
+    return torch.cat([times, times.new_zeros(1)])
 
 
 Grid = Callable[[Schedule, int], Tensor]

@@ -66,7 +66,7 @@ class Flow(Weighting):
 
 @dataclass(frozen=True)
 class MinSNR(Weighting):
-    """min(SNR, gamma) (Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2023, eq. 8)."""
+    """min(SNR, gamma) (Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2023)."""
 
     gamma: float = 5.0
 

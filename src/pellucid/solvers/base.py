@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from ..denoisers import Denoiser
+from ..denoisers import Denoiser, LearnedVariance
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream
 
@@ -75,6 +75,8 @@ def sample(
     Raises:
         UserError: a grid with fewer than two or equal neighbouring times, or times outside [0, 1]; a missing stream.
     """
+    # Times in the state's own precision, never below float32; neighbours are compared as the solver will see them.
+    times = times.to(torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32)
     rises = _checked_grid(times)
     if cond:
         denoiser = _Conditioned(denoiser, cond)
@@ -84,8 +86,7 @@ def sample(
     process, num_steps = denoiser.process, len(rises)
     block = max(1, _NOISE_BLOCK // max(1, x.numel() * max(draws)))
     blank = x.new_empty((0, *x.shape))
-    times = times.to(x.device)
-    stops = times.to(torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32).unbind()
+    stops = times.to(x.device).unbind()
     carry: Any = None
     drawn = blank
     for i in range(num_steps):
@@ -129,4 +130,6 @@ class _Conditioned:
         return self._denoiser(x, t, **self._cond, **cond)
 
     def moments(self, x: Tensor, t: Tensor, **cond: Any) -> tuple[Tensor, Tensor]:
-        return self._denoiser.moments(x, t, **self._cond, **cond)  # type: ignore[attr-defined]
+        if not isinstance(self._denoiser, LearnedVariance):
+            raise UserError("this denoiser learned no variance: choose a fixed one")
+        return self._denoiser.moments(x, t, **self._cond, **cond)
