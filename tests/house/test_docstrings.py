@@ -25,9 +25,7 @@ def undocumented(path: Path) -> list[str]:
     """The file itself and the public functions and classes at its top level that have no docstring."""
     tree = ast.parse(path.read_text("utf-8"))
     public = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
     ]
     file = path.relative_to(SRC)
     bare = [f"{file}:{node.lineno} {node.name}" for node in public if not ast.get_docstring(node)]
