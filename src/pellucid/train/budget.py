@@ -74,9 +74,7 @@ def parse_budget(text: str) -> Budget:
     except (ValueError, OverflowError):
         raise UserError(f"budget {text!r} is no positive length: need {_ALLOWED}") from None
     hint = _guess(given)
-    raise UserError(
-        f"cannot read budget {text!r}{f'; did you mean {hint}?' if hint else '.'} Allowed: {_ALLOWED}"
-    )
+    raise UserError(f"cannot read budget {text!r}{f'; did you mean {hint}?' if hint else '.'} Allowed: {_ALLOWED}")
 
 
 def _guess(given: str) -> str | None:

@@ -50,9 +50,7 @@ def write_card(run: Path, card: Card) -> Path:
     """Writes MODEL_CARD.md into the run folder, and keeps what the author wrote in an earlier one."""
     path = Path(run) / CARD
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return write_atomic(
-        path, render_card(card, {name: _kept(before, name) or text for name, text in _AUTHOR.items()})
-    )
+    return write_atomic(path, render_card(card, {name: _kept(before, name) or text for name, text in _AUTHOR.items()}))
 
 
 def render_card(card: Card, author: Mapping[str, str] | None = None) -> str:

@@ -123,9 +123,7 @@ def _step_aside(folder: Path) -> None:
             number += 1
         os.rename(folder, moved)
     else:
-        raise UserError(
-            f"{folder} holds a valid checkpoint and is never overwritten: save under another name"
-        )
+        raise UserError(f"{folder} holds a valid checkpoint and is never overwritten: save under another name")
 
 
 def clean(parent: Path) -> None:

@@ -1,0 +1,200 @@
+"""A trained model: a denoiser together with what it needs to be used, and its reading from disk."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import ProcessSettings, SamplingSettings
+from .data.codecs import Codec, codec_from_json
+from .denoisers import EDM, TARGETS, NetworkDenoiser
+from .foundations.errors import UserError, unknown
+from .nn import NetworkSpec, build
+from .processes import weightings
+from .processes.gaussian import Gaussian
+from .processes.schedules import SCHEDULES
+from .train import checkpoint
+from .train.run import CONFIG, Run
+
+MODEL = "model.json"
+EMA = "ema.safetensors"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is needed, beside the weights, to build and use a model; plain values that travel in every checkpoint.
+
+    Attributes:
+        network: how the network is built.
+        process: how data turned to noise; sigma_data is filled in.
+        codec: how items became tensors.
+        label_names: the classes, () for an unconditional model.
+        sampling: the defaults of `sample`.
+        data: name, counts and hash of what it was trained on.
+    """
+
+    network: NetworkSpec
+    process: ProcessSettings
+    codec: Codec
+    label_names: tuple[str, ...]
+    sampling: SamplingSettings
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The card as JSON values; `from_json` reads it back."""
+        return {
+            "network": self.network.to_json(),
+            "process": self.process.model_dump(mode="json"),
+            "codec": self.codec.to_json(),
+            "label_names": list(self.label_names),
+            "sampling": self.sampling.model_dump(mode="json"),
+            "data": self.data,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Card:
+        """The card that `to_json` wrote."""
+        return cls(
+            network=NetworkSpec.from_json(values["network"]),
+            process=ProcessSettings.model_validate(values["process"]),
+            codec=codec_from_json(values["codec"]),
+            label_names=tuple(values["label_names"]),
+            sampling=SamplingSettings.model_validate(values["sampling"]),
+            data=values["data"],
+        )
+
+
+def make_process(settings: ProcessSettings) -> Gaussian:
+    """The forward process that settings name.
+
+    Raises:
+        UserError: an unknown schedule, weighting or option.
+    """
+    schedule = option_checked("schedule", settings.schedule, SCHEDULES[settings.schedule], settings.schedule_options)
+    weighting = weightings.WEIGHTINGS[settings.weighting]
+    if isinstance(weighting, weightings.EDM) and settings.sigma_data is not None:
+        weighting = weightings.EDM(settings.sigma_data)
+    return Gaussian(schedule, weighting)
+
+
+def option_checked(kind: str, name: str, maker: Any, options: dict[str, Any]) -> Any:
+    """What a registry's maker makes of options that a user named; an unknown one is refused with the nearest."""
+    allowed = list(inspect.signature(maker).parameters)
+    for option in options:
+        if option not in allowed:
+            raise unknown(f"option of the {kind} {name!r}", option, allowed)
+    return maker(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+
+
+def make_denoiser(network: torch.nn.Module, settings: ProcessSettings) -> NetworkDenoiser:
+    """The denoiser that settings describe around a network."""
+    target = TARGETS[settings.target]()
+    if isinstance(target, EDM) and settings.sigma_data is not None:
+        target = EDM(settings.sigma_data)
+    return NetworkDenoiser(network, make_process(settings), target)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A denoiser with its card.
+
+    Attributes:
+        denoiser: E[x_0 given x_t], on its device, in evaluation mode.
+        card: what it is and how it is used.
+        weights_hash: sha256 of the weights, which names the model in everything it makes.
+        origin: where it was read from.
+    """
+
+    denoiser: NetworkDenoiser
+    card: Card
+    weights_hash: str
+    origin: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one item."""
+        return self.card.network.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return next(self.denoiser.parameters()).device
+
+    @property
+    def null_label(self) -> int:
+        """The label that means none."""
+        return self.card.network.num_classes
+
+    def label_ids(self, labels: Sequence[str | int] | str | int) -> list[int]:
+        """Class indices of names or indices; "none" is the unconditional label.
+
+        Raises:
+            UserError: an unconditional model, or a label it does not know, with the nearest it does.
+        """
+        names = self.card.label_names
+        given = [labels] if isinstance(labels, str | int) else list(labels)
+        if not names:
+            raise UserError("this model was trained without labels: sample it without --label")
+        return [self._label_id(label) for label in given]
+
+    def _label_id(self, label: str | int) -> int:
+        names = self.card.label_names
+        if str(label) in names:
+            return names.index(str(label))
+        if str(label).lower() == "none":
+            return self.null_label
+        raise unknown("label", str(label), [*names, "none"])
+
+    def decode(self, x: Tensor) -> Any:
+        """Samples in the data's own units, as numpy: uint8 pictures, points, signals."""
+        return self.card.codec.decode(x)
+
+
+def load(path: str | Path, *, device: str | torch.device | None = None) -> Model:
+    """Reads a model from a run folder (its newest valid checkpoint), a checkpoint or an exported model folder.
+
+    The averaged weights are used. Every byte is checked against the manifest first.
+
+    Args:
+        path: the folder.
+        device: where to put it; the CUDA device if there is one, else the CPU.
+
+    Raises:
+        UserError: nothing there, no valid checkpoint, or a damaged one.
+    """
+    path = Path(path)
+    folder = path
+    if (path / CONFIG).is_file() or not (path / checkpoint.MANIFEST).is_file():
+        Run.open(path)
+        newest = checkpoint.latest(path)
+        if newest.folder is None:
+            damaged = "; ".join(newest.messages)
+            raise UserError(f"the run {path} has no valid checkpoint yet{': ' + damaged if damaged else ''}")
+        folder = newest.folder
+    saved = checkpoint.load(folder)
+    if MODEL not in saved.documents or EMA not in saved.tensors:
+        raise UserError(f"{folder} is no model: {MODEL} or {EMA} is missing")
+    return from_checkpoint(saved, origin=str(path), device=device)
+
+
+def from_checkpoint(saved: checkpoint.Checkpoint, *, origin: str, device: str | torch.device | None = None) -> Model:
+    """The model of a verified checkpoint."""
+    card = Card.from_json(saved.documents[MODEL])
+    denoiser = make_denoiser(build(card.network), card.process)
+    denoiser.network.load_state_dict(saved.tensors[EMA])
+    denoiser.eval().requires_grad_(False)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Model(denoiser.to(device), card, checkpoint.weights_hash(saved.tensors[EMA]), origin)
+
+
+def save(model: Model, folder: str | Path) -> Path:
+    """Exports a model as a folder of its own: weights, card and manifest. Nothing is overwritten."""
+    weights = model.denoiser.network.state_dict()
+    return checkpoint.save(Path(folder), {EMA: weights, MODEL: model.card.to_json()})

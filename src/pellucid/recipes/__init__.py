@@ -1,0 +1,13 @@
+"""Recipes: settings that work, for a kind of data. Each is a file here and a line in `RECIPES`."""
+
+from __future__ import annotations
+
+from ..foundations.registry import Registry
+from .base import Recipe
+from .digits import DIGITS, DIGITS8
+from .images import IMAGES
+from .points import POINTS
+
+RECIPES: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES)})
+
+__all__ = ["RECIPES", "Recipe"]

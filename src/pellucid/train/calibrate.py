@@ -1,0 +1,116 @@
+"""Turning a time into a network and a number of items, by measuring this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..config import Config
+from ..nn import NetworkSpec, choose, training_flops
+from .batches import Batches
+from .budget import Budget, items_for
+from .engine import Engine, choose_precision
+from .trainee import Trainee
+
+_ASSUMED_RATE = 1e11  # operations a second where a length is given in items and the rate only sizes the network
+_PICTURE_SHARE = 0.06  # of a time budget: sample grids, held-out losses and checkpoints
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured and what follows from it.
+
+    Attributes:
+        network: the network to train.
+        precision: of its matrix products.
+        items_per_second: measured training speed; None where the budget needed none.
+        flops_per_second: operations a second in training; None likewise.
+        total: items in the run.
+        seconds: what the measurement cost.
+    """
+
+    network: NetworkSpec
+    precision: str
+    items_per_second: float | None
+    flops_per_second: float | None
+    total: int
+    seconds: float
+
+
+MakeTrainee = Callable[[NetworkSpec, Engine], Trainee]
+
+
+def calibrate(
+    config: Config,
+    budget: Budget,
+    batches: Batches,
+    *,
+    shape: tuple[int, ...],
+    num_classes: int,
+    engine: Engine,
+    make: MakeTrainee,
+) -> Calibration:
+    """Chooses the network by its documented rule and the run's length by the budget.
+
+    A budget in items or epochs needs no clock: it gives the same run on every machine.
+    """
+    started = time.perf_counter()
+    num_items = len(batches.data)
+    allowed = budget.seconds
+    if allowed is None:
+        total = items_for(budget, 1.0, num_items)
+        spec = _network(config, shape, num_classes, lambda flops: total * flops)
+        precision = config.training.precision
+        if precision == "auto":
+            precision = (
+                "float32" if engine.device.type == "cpu" else choose_precision("auto", engine.device, lambda _: 0)
+            )
+        return Calibration(spec, precision, None, None, total, time.perf_counter() - started)
+
+    def speed(spec: NetworkSpec, precision: str, seconds: float) -> float:
+        """Items a second of a throw-away trainee."""
+        trainee = make(spec, replace(engine, precision=precision))
+        size = config.training.batch_size
+        trainee.step(batches, items=0, step=1, lr=0.0)
+        steps, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            steps += 1
+            trainee.step(batches, items=steps * size, step=steps + 1, lr=0.0)
+        engine.synchronize()
+        return steps * size / (time.perf_counter() - start)
+
+    # Two looks: a middling network tells the machine's rate, which sizes the network, whose own speed tells the items.
+    patience = min(2.0, max(0.2, allowed / 60))
+    guess = _network(config, shape, num_classes, lambda flops: allowed * _ASSUMED_RATE)
+    precision = choose_precision(config.training.precision, engine.device, lambda p: 1 / speed(guess, p, patience / 2))
+    rate = speed(guess, precision, patience) * training_flops(guess)
+    seconds = allowed * (1 - _PICTURE_SHARE)
+    spec = _network(config, shape, num_classes, lambda flops: seconds * rate)
+    items_per_second = rate / training_flops(spec) if spec == guess else speed(spec, precision, patience)
+    spent = time.perf_counter() - started
+    total = items_for(Budget(seconds=max(seconds - spent, 0.1 * seconds)), items_per_second, num_items)
+    total = max(total, config.training.batch_size)
+    return Calibration(spec, precision, items_per_second, items_per_second * training_flops(spec), total, spent)
+
+
+def _network(
+    config: Config, shape: tuple[int, ...], num_classes: int, budget_flops: Callable[[float], float]
+) -> NetworkSpec:
+    """The rule's network with the user's own fields in place of the rule's.
+
+    A length in items fixes operations only once the network is known, C = N F: the rule's F = ratio sqrt(C) is then
+    solved for F by trying budgets upwards.
+    """
+    given: dict[str, Any] = {k: v for k, v in config.network.model_dump().items() if v is not None}
+    probe = budget_flops(1.0)
+    spec = choose(shape, probe, num_classes=num_classes)
+    if not math.isclose(budget_flops(2.0), probe):
+        for exponent in range(24, 50):
+            spec = choose(shape, 2.0**exponent, num_classes=num_classes)
+            if training_flops(spec) * probe >= 2.0**exponent:
+                continue
+            break
+    return replace(spec, **given)

@@ -1,0 +1,61 @@
+"""What is made along the way: the same samples at every look, and the loss on held-out items."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ..generate import gallery, labels_for, sample
+from ..losses import denoising_loss
+from ..model import Card, Model
+from .batches import Batches
+from .run import Run
+from .trainee import Trainee
+
+_HELD_OUT = 512  # items whose loss is watched: enough to see overfitting, few enough to cost nothing
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Fixed-seed samples and a fixed held-out loss.
+
+    Attributes:
+        card: for labels and sampling defaults.
+        held: held-out batches, or None.
+        num: samples in a grid.
+        seed: of the samples.
+    """
+
+    card: Card
+    held: Batches | None
+    num: int
+    seed: int = 0
+
+    def make(self, run: Run, trainee: Trainee, *, items: int) -> None:
+        """Writes samples/items-*.png and a line of metrics for each."""
+        started = time.perf_counter()
+        model = Model(trainee.average, self.card, weights_hash="")
+        name = f"items-{items:09d}.png"
+        made = sample(model, self.num, seed=self.seed)
+        labels = labels_for(model, range(self.num), None)
+        path = run.samples / name
+        path.parent.mkdir(exist_ok=True)
+        gallery(model, made, labels).save(path)
+        run.append(
+            {"kind": "samples", "items": items, "file": f"samples/{name}", "seconds": time.perf_counter() - started}
+        )
+        if self.held is not None:
+            started = time.perf_counter()
+            loss = self.held_out_loss(trainee)
+            run.append({"kind": "held_out", "items": items, "loss": loss, "seconds": time.perf_counter() - started})
+
+    @torch.no_grad()
+    def held_out_loss(self, trainee: Trainee) -> float:
+        """The averaged weights' loss on the same held-out items, times and noise at every look."""
+        assert self.held is not None
+        batch = self.held.at(0, min(_HELD_OUT, len(self.held.data)))
+        cond = {} if batch.label is None else {"label": batch.label}
+        with trainee.engine.autocast():
+            return denoising_loss(trainee.average, batch.x0, batch.t, batch.noise, **cond).mean().item()
