@@ -27,11 +27,13 @@ LINES: list[set[str]] = [
     {"oracles", "losses", "autoencoders"},
     # L3
     {"solvers", "likelihood", "guidance", "restore"},
-    # L4
+    # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
-    {"train", "ebm"},
+    {"train.checkpoint", "train.run"},
     {"model"},
-    {"generate", "latent", "evaluate", "verify", "audit"},
+    {"generate"},
+    {"train", "ebm", "latent"},
+    {"evaluate", "verify", "audit"},
     {"report"},
     {"recipes"},
     # The face and L5
@@ -42,9 +44,16 @@ RANK = {unit: rank for rank, line in enumerate(LINES) for unit in line}
 
 
 def unit(module: str) -> str:
-    """The folder or single file right under `pellucid` that a dotted module name belongs to."""
-    name = module.partition(".")[2].partition(".")[0]
-    return {"": FACE, "api": FACE, "__main__": "cli"}.get(name, name)
+    """The folder or single file that a dotted module name belongs to: the longest name that has a line."""
+    parts = module.split(".")[1:]
+    names = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    own = next((name for name in names if name in RANK), names[-1] if names else "")
+    return {"": FACE, "api": FACE, "__main__": "cli"}.get(own, own)
+
+
+def module_of(prefix: str, name: str) -> str:
+    """The module that `from prefix import name` reads."""
+    return f"{prefix}.{name}" if f"{prefix}.{name}".removeprefix("pellucid.") in RANK else prefix
 
 
 def imports(path: Path, source: str) -> list[tuple[int, str]]:
@@ -58,9 +67,8 @@ def imports(path: Path, source: str) -> list[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             prefix = ".".join([*base, *([node.module] if node.module else [])])
-            # `from .. import oracles` names its module last; `from .. import sample` takes from the face
-            inner = {alias.name for alias in node.names} & RANK.keys() if prefix == "pellucid" else set()
-            found += [(node.lineno, f"{prefix}.{name}") for name in inner] or [(node.lineno, prefix)]
+            # `from .. import oracles` names a module last; `from ..oracles import Mixture` does not
+            found += [(node.lineno, module_of(prefix, alias.name)) for alias in node.names]
     return [(line, name) for line, name in found if name.split(".")[0] == "pellucid"]
 
 
@@ -90,6 +98,11 @@ def test_imports_go_down() -> None:
         ("denoisers.py", "from .solvers.base import sample", False),  # upward
         ("denoisers.py", "from . import oracles", False),
         ("denoisers.py", "def f():\n    import pellucid.train.loop", False),  # lazily is no excuse
+        ("model.py", "from .train import checkpoint", True),
+        ("model.py", "from .train.loop import train", False),
+        ("train/loop.py", "from ..model import Model", True),
+        ("train/loop.py", "from . import checkpoint", True),
+        ("train/checkpoint.py", "from .loop import train", False),
         ("oracles.py", "from pellucid.denoisers import Denoiser", True),
         ("nn/blocks.py", "from pellucid import sample", False),  # through the face
         ("nn/blocks.py", "import torch", True),

@@ -82,7 +82,7 @@ def faults(source: str) -> list[str]:
         if keyword.arg == "Loader" and dotted(keyword.value, aliases) in safe
     }
     for node in ast.walk(tree):
-        if node in exempt:
+        if node in exempt or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             continue
         if isinstance(node, ast.Name | ast.Attribute) and (name := dotted(node, aliases)) in CALLS:
             found.append(f"{node.lineno}: uses {name}")
@@ -116,6 +116,7 @@ def test_nothing_read_is_executed() -> None:
         ("import torch\nnetwork.eval()\ntorch.compile(network)", True),
         ("import numpy as np\nnp.load(p, allow_pickle=False)", True),
         ("import yaml\nyaml.safe_load(text)", True),
+        ("class Settings:\n    compile: bool = False", True),
         ("import re\nre.compile('a')", True),
     ],
 )
