@@ -16,7 +16,11 @@ from statistics import NormalDist
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured number. `low` and `high` bound it at `confidence`; `count` is what it was measured on."""
+    """One measured number.
+
+    `low` and `high` bound it at `confidence`; `count` is the number of items it was measured on; `share` says that
+    it lies in [0, 1] by its nature; `label` is what to call it where `name`, which programs read, would not do.
+    """
 
     name: str
     value: float
@@ -26,11 +30,13 @@ class Measured:
     unit: str = ""
     note: str = ""
     confidence: float = 0.95
+    share: bool = False
+    label: str = ""
 
     @property
     def title(self) -> str:
         """The name as a person reads it: `label_agreement` is "Label agreement"."""
-        words = self.name.replace("_", " ").strip()
+        words = self.label or self.name.replace("_", " ").strip()
         return words[:1].upper() + words[1:]
 
     @property
@@ -103,4 +109,4 @@ def proportion(name: str, successes: int, trials: int, *, note: str = "") -> Mea
     '0.957 to 0.979 (95 %), n = 1,000'
     """
     low, high = wilson(successes, trials)
-    return Measured(name, successes / trials, low, high, trials, note=note)
+    return Measured(name, successes / trials, low, high, trials, note=note, share=True)
