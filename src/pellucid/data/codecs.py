@@ -9,6 +9,7 @@ A codec travels in the checkpoint as JSON, so that samples come out in the user'
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -135,9 +136,10 @@ def codec_from_json(fields: dict[str, Any]) -> Codec:
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     kind = str(values.pop("kind", "none"))
     codec = CODECS[kind]
-    if set(values) != set(codec.__dataclass_fields__):
+    names = [field.name for field in dataclasses.fields(codec)]
+    if set(values) != set(names):
         raise UserError(
-            f"a codec of kind {kind!r} has the fields {', '.join(codec.__dataclass_fields__)}; "
+            f"a codec of kind {kind!r} has the fields {', '.join(names)}; "
             f"found {', '.join(sorted(values)) or 'none'}: the file is damaged or from another version"
         )
     made: Codec = codec(**values)

@@ -36,7 +36,8 @@ def load_npz(path: str | Path, *, labels: str | None = None, kind: str | None = 
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here, because NumPy leaves a damaged file open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             keys = list(archive.files)
             label_key = _label_key(keys, labels, path)
             items_key = _items_key([key for key in keys if key != label_key and key not in LABEL_KEYS], path)

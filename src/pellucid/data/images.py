@@ -62,6 +62,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
 
@@ -141,6 +142,8 @@ def header_of(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Header:
     """`read_header` for use within `quiet`."""
     with _opened(path, max_pixels) as image:
         width, height = image.size
+        if image.format == "TIFF":  # whose size some versions of Pillow give upright, others as stored
+            width, height = (int(image.getexif().get(tag, 0)) for tag in (_TIFF_WIDTH, _TIFF_HEIGHT))
         if _orientation(image) >= 5:
             width, height = height, width
         return Header(image.format or "", image.mode, width, height, int(getattr(image, "n_frames", 1)))
@@ -156,6 +159,7 @@ def decode(path: str | Path, *, at_least: int | None = None, max_pixels: int = M
         if at_least is not None and image.format == "JPEG":
             image.draft(None, (at_least, at_least))
         image.load()
+        # a TIFF is turned by Pillow itself as it is loaded, and its orientation is then 1
         turn = _UPRIGHT.get(_orientation(image))
         picture = _eight_bits(image)
         return _grey_if_grey(picture if turn is None else picture.transpose(turn))
@@ -180,13 +184,15 @@ def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
-        raise Unreadable(f"too many pixels: {error}") from error
+        raise Unreadable(f"more pixels than the {max_pixels / 1e6:g} megapixels allowed") from error
     except PermissionError as error:
         raise Unreadable("no permission to read it") from error
     except _DECODER_ERRORS as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, Image.UnidentifiedImageError):
             detail = "its header makes no sense, or its kind of pixel is not known"
+        if "truncated" in detail.lower():
+            raise Unreadable(f"cut short: {detail}") from error
         raise Unreadable(f"damaged or not supported: {detail}") from error
 
 

@@ -19,6 +19,7 @@ from .images import Rejected
 from .open import open_dataset
 from .survey import Survey, survey_folder
 
+_WIDEST = 16  # pictures in a row of a contact sheet with labels
 _RANGES_LISTED = 32  # value ranges are listed column by column up to this many columns, else as one
 
 
@@ -147,12 +148,17 @@ def contact_sheet(ds: Dataset, n: int = 64) -> Image.Image:
         columns = max(1, round(float(np.sqrt(len(chosen) * ds.shape[1] / ds.shape[2]))))
         return picture_grid(np.asarray(ds.items[chosen]), columns=columns, scale=scale)
     present = [label for label in range(len(ds.label_names)) if (ds.labels == label).any()]
-    columns = max(1, -(-n // len(present)))
-    rows = [_spread(np.flatnonzero(ds.labels == label), columns) for label in present]
+    each = max(1, -(-n // len(present)))
+    columns = min(each, _WIDEST)
     blank = np.full((1, *ds.shape), 255, np.uint8)
-    filled = [np.concatenate([np.asarray(ds.items[row]), blank.repeat(columns - len(row), axis=0)]) for row in rows]
-    titles = [ds.label_names[label] for label in present]
-    return picture_grid(np.concatenate(filled), columns=columns, scale=scale, row_titles=titles)
+    pictures: list[NDArray[Any]] = []
+    titles: list[str] = []
+    for label in present:
+        chosen = np.asarray(ds.items[_spread(np.flatnonzero(ds.labels == label), each)])
+        rows = -(-len(chosen) // columns)
+        pictures += [chosen, blank.repeat(rows * columns - len(chosen), axis=0)]
+        titles += [ds.label_names[label], *[""] * (rows - 1)]
+    return picture_grid(np.concatenate(pictures), columns=columns, scale=scale, row_titles=titles)
 
 
 def _spread(indices: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -135,7 +135,8 @@ def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
     """float32, with -0 made +0 so that equal items have equal bytes; float32 on disk stays there."""
     if isinstance(array, np.memmap) and array.dtype == np.float32:
         return array
-    result = np.asarray(array, np.float32) + np.float32(0)
+    with np.errstate(over="ignore"):  # told below
+        result = np.asarray(array, np.float32) + np.float32(0)
     if not np.isfinite(result).all():
         raise UserError(f"values beyond 3.4e38, such as {np.abs(array).max():g}, do not fit float32; rescale them")
     return result
@@ -150,8 +151,10 @@ def _refuse_non_finite(array: NDArray[Any], name: str, columns: tuple[str, ...])
         if bad.any():
             place = np.argwhere(bad)[0]
             row, inner = start + int(place[0]), [int(i) for i in place[1:]]
-            where = f"column {columns[inner[0]]!r}" if columns and len(inner) == 1 else f"column {inner[0]}"
-            where = where if len(inner) == 1 else f"place {tuple(inner)}" if inner else "the only column"
+            if len(inner) == 1:
+                where = f"column {columns[inner[0]]!r}" if columns else f"column {inner[0]}"
+            else:
+                where = f"place {tuple(inner)}" if inner else "the only column"
             raise UserError(
                 f"{name}: {part[tuple(place)]} in row {row}, {where} (counted from 0); remove such rows or fill them in"
             )
