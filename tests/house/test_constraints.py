@@ -8,6 +8,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+GPU = ("nvidia-", "cuda-", "triton")  # what a CUDA build of torch pins by itself
+
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 
 
@@ -38,7 +40,7 @@ def test_every_package_is_pinned_to_what_is_installed() -> None:
             found = version(name).split("+")[0]  # a build tag such as +cpu depends on where torch came from
         except PackageNotFoundError:
             found = "not installed"
-        if pins.get(name) != found:
+        if pins.get(name) != found and not name.startswith(GPU):
             wrong.append(f"{name}: constraints.txt says {pins.get(name)}, the environment has {found}")
     assert not wrong, "\n".join(wrong)
 
