@@ -1,0 +1,13 @@
+"""Layer 1: networks. They see inputs of about unit variance and know nothing of processes or losses.
+
+Every network has the same face, `network(x, c_noise, *, label=None, vector=None)`, is described by a
+`NetworkSpec` and made by `build`; `choose` finds the spec for a data shape and a compute budget.
+"""
+
+from .choose import NETWORKS, build, choose, training_flops
+from .dit import DiT
+from .mlp import MLP
+from .spec import NetworkSpec
+from .unet import UNet
+
+__all__ = ["MLP", "NETWORKS", "DiT", "NetworkSpec", "UNet", "build", "choose", "training_flops"]

@@ -1,0 +1,123 @@
+r"""Which network: the table of kinds, `build`, and the one rule that sizes a network for a budget.
+
+The rule. A training run of C floating-point operations sees N items at F operations each, C = N F. Larger
+networks learn more from an item and see fewer of them; near the best split both grow like the root of C
+(Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", section 3.3, table 2: exponents 0.49
+and 0.51). So
+
+    F = RATIO sqrt(C),                                                                     (1)
+
+with RATIO found once by experiment, on class-conditional 28×28 digits at C = 2e13. Candidates differ in width
+only; the widest of `WIDTHS` whose F is within (1) is taken, or the narrowest there is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pellucid.foundations.errors import UserError
+from pellucid.foundations.registry import Registry
+
+from .dit import DiT
+from .mlp import MLP
+from .spec import NetworkSpec
+from .unet import UNet
+
+NETWORKS: Registry[Callable[[NetworkSpec], nn.Module]] = Registry("network", {"unet": UNet, "dit": DiT, "mlp": MLP})
+
+RATIO = 24.0
+WIDTHS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
+
+
+def build(spec: NetworkSpec) -> nn.Module:
+    """The network that the spec describes, freshly initialised from torch's global generator.
+
+    Raises:
+        ValueError: for a kind that is not in `NETWORKS`, with the nearest that is.
+    """
+    return NETWORKS[spec.kind](spec)
+
+
+@cache
+def training_flops(spec: NetworkSpec) -> int:
+    """Floating-point operations of one item's forward and backward pass, by torch's counter.
+
+    Counted on torch's meta device: nothing is computed and no memory used. Attention and elementwise work are
+    small beside the products counted.
+    """
+    with torch.device("meta"):
+        network = build(spec)
+        x, c_noise = torch.empty(1, *spec.shape), torch.empty(1)
+    with FlopCounterMode(display=False) as counter:
+        network(x, c_noise).sum().backward()
+    return counter.get_total_flops()
+
+
+def choose(
+    shape: tuple[int, ...],
+    budget: float,
+    *,
+    num_classes: int = 0,
+    vector_dim: int = 0,
+    output_multiplier: int = 1,
+) -> NetworkSpec:
+    """The network for items of a shape when training may cost `budget` floating-point operations.
+
+    - Points (D,): an `mlp` of 4 blocks, with 4 Fourier frequencies a coordinate up to 8 coordinates.
+    - Signals and images: a `unet`; patches of 2 from a longest side of 16 on, and doubled until that side is
+      at most 64 positions (128 for signals); one level for each halving down to a side of 8, widths 1, 2,
+      2, ... times `width`; attention where the grid has at most 64 positions.
+    - The width by equation (1) above: the widest with `training_flops` <= RATIO sqrt(budget).
+
+    Every field can be changed after: `dataclasses.replace(choose(...), width=96)`.
+
+    Args:
+        shape: (D,), (C, L) or (C, H, W).
+        budget: floating-point operations of the whole training, forward and backward.
+        num_classes, vector_dim, output_multiplier: as in `NetworkSpec`.
+
+    Raises:
+        ValueError: for a budget that is not positive.
+
+    >>> choose((1, 28, 28), 2e13, num_classes=10).kind
+    'unet'
+    """
+    if not budget > 0 or math.isinf(budget):
+        raise UserError(f"a compute budget of {budget} operations: give a positive, finite number")
+    base = replace(
+        structure(tuple(shape)),
+        num_classes=num_classes,
+        vector_dim=vector_dim,
+        output_multiplier=output_multiplier,
+    )
+    limit = RATIO * math.sqrt(budget)
+    chosen = replace(base, width=WIDTHS[0])
+    for width in WIDTHS[1:]:
+        wider = replace(base, width=width)
+        if training_flops(wider) > limit:
+            break
+        chosen = wider
+    return chosen
+
+
+def structure(shape: tuple[int, ...]) -> NetworkSpec:
+    """All that follows from the shape alone: everything of `choose` but the width."""
+    if len(shape) == 1:
+        return NetworkSpec("mlp", shape, blocks=4, frequencies=4 if shape[0] <= 8 else 0)
+    longest, dims = max(shape[1:]), len(shape) - 1
+    patch = 1 if longest < 16 else 2
+    while longest / patch > (128 if dims == 1 else 64):
+        patch *= 2
+    sides = [[math.ceil(size / patch) for size in shape[1:]]]
+    while max(sides[-1]) > 8:
+        sides.append([math.ceil(size / 2) for size in sides[-1]])
+    attention = tuple(level for level, side in enumerate(sides) if math.prod(side) <= 64)
+    multipliers = tuple(1 if level == 0 else 2 for level in range(len(sides)))
+    return NetworkSpec("unet", shape, multipliers=multipliers, patch=patch, attention=attention)

@@ -1,0 +1,84 @@
+"""What a network is, as plain values: enough to build it again from a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.foundations.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The description of a network, made by `choose` or by hand, turned into a module by `build`.
+
+    Args:
+        kind: name in `NETWORKS`: `unet`, `dit` or `mlp`.
+        shape: shape of one item: (D,) points, (C, L) signals, (C, H, W) images.
+        width: channels at the finest level (unet), of a token (dit), of a hidden layer (mlp).
+        multipliers: unet: width of each level in units of `width`; the side halves between levels.
+        blocks: residual blocks a level and direction (unet), or in all (dit, mlp).
+        patch: side of the square of pixels folded into channels at the door (unet, dit); 1 is none.
+        attention: unet: levels (0 is the finest) where every block is followed by self-attention.
+        head_width: channels of one attention head; heads = channels / head_width, at least one.
+        dropout: probability of dropping an activation inside a residual branch, in [0, 1).
+        num_classes: labels 0..num_classes-1 are known, num_classes means "none"; 0: no labels.
+        vector_dim: length of the conditioning vector; 0: none.
+        output_multiplier: output channels per data channel; 2 where a variance is learned too.
+        frequencies: mlp: Fourier frequencies per coordinate added to the input; 0: none.
+
+    Raises:
+        ValueError: naming the value given and what is allowed.
+
+    >>> spec = NetworkSpec("unet", (1, 28, 28), width=32, num_classes=10)
+    >>> NetworkSpec.from_json(spec.to_json()) == spec
+    True
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    width: int = 64
+    multipliers: tuple[int, ...] = (1, 2)
+    blocks: int = 2
+    patch: int = 1
+    attention: tuple[int, ...] = ()
+    head_width: int = 32
+    dropout: float = 0.0
+    num_classes: int = 0
+    vector_dim: int = 0
+    output_multiplier: int = 1
+    frequencies: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("shape", "multipliers", "attention"):  # lists, as JSON and YAML give them, are welcome
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
+            raise UserError(f"shape {self.shape}: give (D,), (C, L) or (C, H, W) with positive sizes")
+        for name in ("width", "blocks", "patch", "head_width", "output_multiplier"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)} is too small: give at least 1")
+        for name in ("num_classes", "vector_dim", "frequencies"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} {getattr(self, name)} is negative: give 0 (none) or more")
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise UserError(f"multipliers {self.multipliers}: give one positive integer for each level")
+        if any(not 0 <= level < len(self.multipliers) for level in self.attention):
+            raise UserError(f"attention levels {self.attention}: give levels from 0 to {len(self.multipliers) - 1}")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout {self.dropout}: give a probability in [0, 1)")
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain values that `json` writes and `from_json` reads back exactly."""
+        fields = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> NetworkSpec:
+        """The spec whose `to_json` is `fields`; a field that does not exist is an error, not ignored."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in fields:
+            if name not in known:
+                raise unknown("network field", name, known)
+        return cls(**fields)

@@ -1,0 +1,129 @@
+"""The U-Net, for signals and images by one code.
+
+Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", appendix B, with the adaptive
+normalisation of Dhariwal and Nichol 2021 and, before and after, a fold of patches into channels: at a small
+compute budget the finest level's many positions of few channels cost most and learn least.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pellucid.foundations.errors import UserError
+
+from .blocks import (
+    AttentionBlock,
+    Embedding,
+    ResidualBlock,
+    convolution,
+    crop,
+    double,
+    group_norm,
+    halve,
+    pad_to_multiple,
+    patchify,
+    unpatchify,
+    zeroed,
+)
+from .spec import NetworkSpec
+
+
+class Stage(nn.Module):
+    """A residual block and, where asked, self-attention: (B, channels, *n) -> (B, out, *n)."""
+
+    def __init__(self, spec: NetworkSpec, channels: int, out: int, attend: bool) -> None:
+        super().__init__()
+        self.block = ResidualBlock(len(spec.shape) - 1, channels, out, 4 * spec.width, spec.dropout)
+        self.attention = AttentionBlock(out, spec.head_width) if attend else None
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """The stage's value at x under the condition."""
+        x = self.block(x, embedding)
+        return x if self.attention is None else self.attention(x)
+
+
+class UNet(nn.Module):
+    """Down through the levels, up again, each up-stage fed the matching down-stage's result.
+
+    Any side lengths: a side that is not a multiple of the patch is padded and the result cropped, an odd
+    side n goes to ceil(n / 2) on the way down. The output is zero at initialisation.
+
+    Raises:
+        ValueError: for items that are neither signals (C, L) nor images (C, H, W).
+
+    >>> network = UNet(NetworkSpec("unet", (1, 28, 28), width=16, patch=2, num_classes=10))
+    >>> network(torch.randn(3, 1, 28, 28), torch.zeros(3), label=torch.tensor([0, 1, 10])).shape
+    torch.Size([3, 1, 28, 28])
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        dims = len(spec.shape) - 1
+        if dims not in (1, 2):
+            raise UserError(f"a unet takes items of shape (C, L) or (C, H, W), not {spec.shape}; use an mlp")
+        self.patch = spec.patch
+        folded = spec.shape[0] * spec.patch**dims
+        widths = [spec.width * m for m in spec.multipliers]
+        self.embedding = Embedding(4 * spec.width, spec.num_classes, spec.vector_dim)
+        self.door = convolution(dims, folded, widths[0])
+
+        self.down = nn.ModuleList()
+        kept, channels = [], widths[0]
+        for level, width in enumerate(widths):
+            stages = nn.ModuleList()
+            for _ in range(spec.blocks):
+                stages.append(Stage(spec, channels, width, level in spec.attention))
+                channels = width
+                kept.append(width)
+            self.down.append(stages)
+
+        self.up = nn.ModuleList()
+        for level, width in reversed(list(enumerate(widths))):
+            stages = nn.ModuleList()
+            for _ in range(spec.blocks):
+                stages.append(Stage(spec, channels + kept.pop(), width, level in spec.attention))
+                channels = width
+            self.up.append(stages)
+
+        self.norm = group_norm(channels)
+        self.out = zeroed(convolution(dims, channels, folded * spec.output_multiplier))
+
+    def forward(
+        self, x: Tensor, c_noise: Tensor, *, label: Tensor | None = None, vector: Tensor | None = None
+    ) -> Tensor:
+        """Items of about unit variance and noise levels to predictions.
+
+        Args:
+            x: (B, C, L) or (B, C, H, W).
+            c_noise: (B,), about log(sigma / alpha) / 4.
+            label: (B,) integers 0..num_classes, num_classes for "none"; None: none for all.
+            vector: (B, vector_dim); None, or a row of NaN: none.
+
+        Returns:
+            (B, C output_multiplier, *side).
+        """
+        side = x.shape[2:]
+        embedding = self.embedding(c_noise, label, vector)
+        h = patchify(pad_to_multiple(x, self.patch), self.patch)
+        if h.ndim == 4:  # convolutions on CPUs, and under autocast on GPUs, are faster with channels last
+            h = h.contiguous(memory_format=torch.channels_last)
+        h = self.door(h)
+
+        kept: list[Tensor] = []
+        for level, stages in enumerate(self.down):
+            h = halve(h) if level else h
+            for stage in cast(nn.ModuleList, stages):
+                h = stage(h, embedding)
+                kept.append(h)
+
+        for level, stages in enumerate(self.up):
+            h = double(h, kept[-1].shape[2:]) if level else h
+            for stage in cast(nn.ModuleList, stages):
+                h = stage(torch.cat([h, kept.pop()], dim=1), embedding)
+
+        h = self.out(F.silu(self.norm(h)))
+        return crop(unpatchify(h, self.patch), side)
