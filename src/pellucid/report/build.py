@@ -215,14 +215,14 @@ def _series(name: str, lines: Lines, key: str, style: str = "line") -> Series:
 
 
 def _smooth(series: Series, name: str | None = None) -> Series:
-    """The mean over a window of a fiftieth of the run, centred so that it does not lag (and so narrow at the ends)."""
+    """The mean over a window of a fiftieth of the run, centred so that it does not lag, and narrower at the ends."""
     usable = [v is not None and math.isfinite(v) for v in series.y]
     values = (v if v is not None and math.isfinite(v) else 0.0 for v in series.y)
     sums, counts = list(accumulate(values, initial=0.0)), list(accumulate(usable, initial=0))
     num, smoothed = len(series.y), []
     for k in range(num):
-        half = min(k, num - 1 - k, num // 100)
-        low, high = k - half, k + half + 1
+        half = max(min(k, num - 1 - k, num // 100), num // 300)
+        low, high = max(0, k - half), min(num, k + half + 1)
         count = counts[high] - counts[low]
         smoothed.append((sums[high] - sums[low]) / count if count else None)
     return Series(name or series.name, series.x, tuple(smoothed))

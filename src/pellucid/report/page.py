@@ -133,7 +133,7 @@ def _numbers(numbers: tuple[Measured, ...]) -> str:
 
 def _interval(text: str) -> str:
     """The error bar and the sample size, each on a line of its own."""
-    lines = text.replace(", n =", "\nn =").split("\n")
+    lines = text.replace(" %", "\u00a0%").replace(", n =", "\nn =").split("\n")
     return "".join(f'<div class="interval-text">{_t(line)}</div>' for line in lines if line)
 
 
