@@ -75,10 +75,12 @@ def test_shrinking_averages() -> None:
     assert np.abs(small[2:-2, 2:-2].astype(int) - 127.5).max() <= 1.5
 
 
-def test_a_jpeg_decoded_at_less_than_its_size_looks_the_same(tmp_path: Path) -> None:
-    y, x = np.mgrid[0:800, 0:1000]
+@pytest.mark.parametrize("coarse", [1, 8])
+def test_a_jpeg_decoded_at_less_than_its_size_looks_the_same(tmp_path: Path, coarse: int) -> None:
+    # 800 x 1000 pixels, which may be decoded at an eighth for 32 pixels; and 100 x 125, which may not
+    y, x = np.mgrid[0:800:coarse, 0:1000:coarse]
     smooth = np.stack([x / 4, y / 4, 128 + 100 * np.sin(x / 90) * np.cos(y / 70)], -1).astype(np.uint8)
-    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=98)
+    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=98, subsampling=0)
     Image.fromarray(smooth).save(tmp_path / "b.png")
     items = load_folder(tmp_path, 32).items.astype(int)
     assert np.abs(items[0] - items[1]).mean() < 1.0  # the loss of JPEG itself, in levels
