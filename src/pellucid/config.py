@@ -6,7 +6,7 @@ came from is kept beside it, and what was measured or derived (network size, ite
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -118,7 +118,9 @@ class Resolved:
         return resolve([("", self.config.model_dump()), (source, nested(values))], provenance=self.provenance)
 
 
-def resolve(layers: list[tuple[str, Mapping[str, Any]]], *, provenance: Mapping[str, str] | None = None) -> Resolved:
+def resolve(
+    layers: Sequence[tuple[str, Mapping[str, Any]]], *, provenance: Mapping[str, str] | None = None
+) -> Resolved:
     """Merges layers of nested settings, later ones over earlier, and validates the result.
 
     Args:

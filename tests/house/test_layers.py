@@ -32,9 +32,11 @@ LINES: list[set[str]] = [
     {"train.checkpoint", "train.run"},
     {"model"},
     {"generate"},
+    {"made"},
     {"train", "ebm", "latent"},
     {"evaluate", "verify", "audit"},
     {"report"},
+    {"reporting"},
     {"recipes"},
     # The face and L5
     {FACE},

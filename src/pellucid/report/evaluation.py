@@ -32,12 +32,13 @@ class Shown:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Numbers, verdicts, pictures, and how long each part took in seconds."""
+    """Numbers, verdicts, pictures, how long each part took in seconds, and the hash of the weights they speak of."""
 
     numbers: tuple[Measured, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     pictures: tuple[Shown, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
+    weights: str = ""
 
 
 def write_evaluation(run: Path, evaluation: Evaluation) -> Path:
@@ -58,6 +59,7 @@ def read_evaluation(run: Path) -> Evaluation:
             verdicts=tuple(Verdict(**item) for item in data["verdicts"]),
             pictures=tuple(_shown(item) for item in data["pictures"]),
             timings={str(name): float(seconds) for name, seconds in data["timings"].items()},
+            weights=str(data.get("weights", "")),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it and evaluate the run again") from None

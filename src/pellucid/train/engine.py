@@ -60,12 +60,12 @@ def choose_precision(asked: str, device: torch.device, seconds_per_step: Callabl
         return asked
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if not _may_be_fast():
+    if not bfloat16_is_fast():
         return "float32"
     return "bfloat16" if seconds_per_step("bfloat16") < 0.8 * seconds_per_step("float32") else "float32"
 
 
-def _may_be_fast() -> bool:
+def bfloat16_is_fast() -> bool:
     """Whether a small matrix product in bfloat16 is no slower than in float32: an emulated one is by far, and one such
     training step could take minutes."""
 

@@ -1,0 +1,69 @@
+"""`pellucid data inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+def inspect_data(
+    path: str,
+    /,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    labels: str | None = None,
+    sheet: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Show what a data set holds: counts, sizes, labels, what would be left out and why, and a contact sheet.
+
+    Parameters
+    ----------
+    path
+        A folder of pictures, a .npz, .npy or .csv file, or a built-in set: moons, digits8, digits.
+    size
+        Side of the pictures in pixels.
+    channels
+        1 (grey) or 3 (colour).
+    labels
+        A csv with the columns file and label.
+    sheet
+        Where to write the contact sheet, a new .png file.
+    json
+        Print as JSON.
+    """
+    from ..data.inspect import contact_sheet, inspect
+    from ..foundations.errors import UserError
+    from .console import say, say_json, steps_view
+
+    if sheet is not None and sheet.exists():
+        raise UserError(f"{sheet} exists, and nothing is overwritten: give another name")
+    with steps_view("reading") as update:
+        given = {"size": size, "channels": channels, "labels": labels}
+        found = inspect(path, progress=update, **{k: v for k, v in given.items() if v is not None})
+    values: dict[str, Any] = found.to_json()
+    if sheet is not None:
+        contact_sheet(found.dataset).save(sheet, format="PNG")
+        values["sheet"] = str(sheet)
+    if json:
+        say_json(values)
+        return 0
+    say(f"{path}: {found.what}, {found.count:,} items of shape {'x'.join(map(str, found.shape))}")
+    for name, (low, middle, high) in found.sizes.items():
+        say(f"  {name:<9} {low:g} to {high:g} pixels, median {middle:g}")
+    for name in ("formats", "modes", "labels"):
+        if values[name]:
+            say(f"  {name:<9} " + ", ".join(f"{key} {count:,}" for key, count in values[name].items()))
+    ranges = ", ".join(f"{low:g} to {high:g}" for low, high in found.value_range[:8])
+    say(f"  values    {ranges}{', ...' if len(found.value_range) > 8 else ''}")
+    say(f"  repeated  {found.duplicates:,} items equal an earlier one")
+    for note in found.notes:
+        say(f"  note      {note}")
+    for rejected in found.rejected:
+        say(f"  left out  {rejected.path}: {rejected.reason}")
+    if sheet is not None:
+        say(f"  at one look: {sheet}")
+    return 0

@@ -1,0 +1,42 @@
+"""`pellucid demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1000) -> int:
+    """Train on real handwritten digits, sample every class, judge the samples, and write the report.
+
+    Parameters
+    ----------
+    out
+        The new run folder; runs/demo, numbered, if absent.
+    budget
+        How long to train; the recipe's if absent.
+    samples
+        How many samples a classifier judges.
+    """
+    from ..config import nested, resolve
+    from ..recipes import RECIPES
+    from ..reporting import judge_run, report_run
+    from ..train.start import begin
+    from .console import console, say, steps_view, training_view
+    from .train import _free
+
+    layers = [("recipe digits", {"recipe": "digits", **RECIPES["digits"].settings})]
+    if budget is not None:
+        layers.append(("flag", nested({"training.budget": budget})))
+    with training_view() as view:
+        finished = begin(resolve(layers), out or _free(Path("runs") / "demo"), observer=view)
+    path = finished.run.path
+    if finished.signal is not None:
+        say(f"stopped. Go on: pellucid resume {path}")
+        return 128 + finished.signal
+    console().print("training a classifier on the real digits, to judge the samples", markup=False)
+    with steps_view("sampling") as update:
+        judged = judge_run(path, samples, progress=update)
+    page = report_run(path, judgement=judged)
+    say(judged.sentence())
+    say(f"Report: {page}")
+    return 0

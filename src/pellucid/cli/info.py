@@ -1,0 +1,62 @@
+"""`pellucid info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def info(path: Path, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Say what a run, a model or a sampled picture is; for a picture, the command that makes it again.
+
+    Parameters
+    ----------
+    path
+        A run folder, a checkpoint, a model folder, or a .png file that pellucid made.
+    json
+        Print as JSON.
+    """
+    from .console import say, say_json
+
+    facts = _of_picture(path) if path.is_file() else _of_model(path)
+    if json:
+        say_json(facts)
+        return 0
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        say(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _of_picture(path: Path) -> dict[str, object]:
+    from ..made import read_settings
+
+    settings = read_settings(path)
+    return {"make it again": settings.command(), **settings.to_json()}
+
+
+def _of_model(path: Path) -> dict[str, object]:
+    from ..model import load
+    from ..train.run import CONFIG, Run
+
+    facts: dict[str, object] = {}
+    if (path / CONFIG).is_file():
+        run = Run.open(path)
+        trained = run.lines("train")
+        last = trained[-1] if trained else {}
+        facts = {"run": str(path), "recipe": run.config.get("recipe"), "budget": run.config["training"]["budget"]}
+        facts |= {name: last.get(name) for name in ("step", "items", "loss", "seconds")}
+    model = load(path, device="cpu")
+    card = model.card
+    parameters = sum(p.numel() for p in model.denoiser.parameters())
+    return facts | {
+        "weights": model.weights_hash,
+        "network": f"{card.network.kind}, width {card.network.width}, {parameters:,} parameters",
+        "shape": "x".join(map(str, model.shape)),
+        "process": f"{card.process.schedule} schedule, {card.process.target} target",
+        "labels": ", ".join(card.label_names) or "none",
+        "sampling": f"{card.sampling.solver}, {card.sampling.steps} steps, guidance {card.sampling.guidance:g}",
+        "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
+    }

@@ -1,0 +1,83 @@
+"""`pellucid`: one verb per job, errors in one line, and exit codes a script can trust.
+
+0: done. 1: a check failed. 2: a mistake in what was given. 130 and 143: interrupted by SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from cyclopts import App, CycloptsError
+
+from ..foundations.errors import UserError, unknown
+
+VERBS = {
+    "demo": (
+        "pellucid.cli.demo:demo",
+        "Train on real digits, sample every class, judge the samples, write the report.",
+    ),
+    "train": ("pellucid.cli.train:train", "Train a model on your data."),
+    "resume": ("pellucid.cli.train:resume", "Go on with a run that was stopped, or give it more."),
+    "sample": ("pellucid.cli.sample:sample", "Draw samples from a trained model."),
+    "report": ("pellucid.cli.report:report", "Write a run's page anew."),
+    "info": ("pellucid.cli.info:info", "Say what a run, a model or a sampled picture is."),
+    "doctor": ("pellucid.cli.doctor:doctor", "Look at this machine: what is there, how fast it is, what is missing."),
+}
+
+
+def application() -> App:
+    """The command-line application; verbs are imported when they are called or their help is asked for."""
+    from .. import __version__
+
+    app = App(
+        name="pellucid",
+        help="Diffusion models one can trust: train, sample and judge them on your own data.",
+        version=f"pellucid {__version__}",
+        help_format="plaintext",
+    )
+    for name, (where, summary) in VERBS.items():
+        app.command(where, name=name, help=summary)
+    data = App(name="data", help="Look at data before training.", help_format="plaintext")
+    summary = "Show what a data set holds and what would be left out."
+    data.command("pellucid.cli.data:inspect_data", name="inspect", help=summary)
+    app.command(data)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one command and exits with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    app = application()
+    try:
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in [*VERBS, "data"]:
+            raise unknown("command", arguments[0], [*VERBS, "data"])
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _fail(f"{_one_line(error)} See: pellucid {_verb(arguments)}--help")
+    except UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Whoever read our output has gone (| head): nothing is wrong, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"pellucid: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _one_line(error: CycloptsError) -> str:
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _verb(arguments: list[str]) -> str:
+    words = [word for word in arguments[:2] if not word.startswith("-")]
+    return " ".join(words[: 2 if words[:1] == ["data"] else 1]) + (" " if words else "")

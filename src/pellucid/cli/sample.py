@@ -1,0 +1,83 @@
+"""`pellucid sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def sample(
+    run: Path,
+    /,
+    *,
+    num: Annotated[int, Parameter(name=["--num", "-n"])] = 16,
+    label: str | None = None,
+    guidance: float | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
+    grid: str | None = None,
+    seed: int = 0,
+    first: int = 0,
+    batch_size: int | None = None,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Draw samples from a trained model.
+
+    Sample i depends on the model, the settings, the seed and i alone: not on how many are made, nor in what batches.
+
+    Parameters
+    ----------
+    run
+        A run folder, a checkpoint or a model folder.
+    num
+        How many.
+    label
+        A class, or several in turn (cat,dog); all classes in turn if absent; "none" for no class.
+    guidance
+        How strongly the class is asked for: 1 is the plain conditional model.
+    solver
+        ancestral, ddim, ddpm, dpmpp-2m, euler or heun.
+    steps
+        Steps of the solver.
+    grid
+        Where in time it stops: cosine, karras, log-snr, quadratic or uniform.
+    seed
+        Any integer.
+    first
+        The number of the first sample.
+    batch_size
+        How many are made at once.
+    out
+        A new folder for the files; RUN/made-1, numbered, if absent.
+    json
+        Print what was made as JSON.
+    """
+    from ..made import make
+    from ..model import load
+    from .console import say, say_json, steps_view
+
+    model = load(run)
+    labels = None if label is None else [part.strip() for part in label.split(",")]
+    with steps_view("sampling") as update:
+        made = make(
+            model,
+            num,
+            out=out,
+            label=labels,
+            guidance=guidance,
+            solver=solver,
+            steps=steps,
+            grid=grid,
+            seed=seed,
+            first=first,
+            batch_size=batch_size,
+            progress=update,
+        )
+    if json:
+        say_json(made.to_json())
+    else:
+        say(f"{num} samples in {made.folder} ({made.seconds:.1f} s); at one look: {made.sheet}")
+    return 0

@@ -1,0 +1,131 @@
+"""`pellucid train` and `pellucid resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)]
+
+
+def train(
+    recipe: str,
+    /,
+    *,
+    data: str | None = None,
+    budget: str | None = None,
+    out: Path | None = None,
+    seed: int | None = None,
+    config: Path | None = None,
+    settings: Set = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Train a model on your data, then write its report.
+
+    Ctrl-C finishes the step, saves, and says how to go on.
+
+    Parameters
+    ----------
+    recipe
+        points, digits8, digits or images.
+    data
+        A folder of pictures, a .npz, .npy or .csv file, or a built-in set: moons, digits8, digits.
+    budget
+        How long: a time (10m, 90s, 1h30m), items (200k-items) or passes (40-epochs).
+    out
+        The new run folder; runs/RECIPE, numbered, if absent.
+    seed
+        Everything random follows from it.
+    config
+        A YAML file of settings, as in a run's config.yaml.
+    settings
+        One setting, as in training.lr=0.001; can be given again.
+    json
+        Print where the run stands as JSON.
+    """
+    from ..config import nested, parse_setting, resolve
+    from ..recipes import RECIPES
+    from ..train.start import begin
+    from .console import training_view
+
+    chosen = RECIPES[recipe]
+    layers: list[tuple[str, Any]] = [(f"recipe {recipe}", {"recipe": recipe, **chosen.settings})]
+    if config is not None:
+        layers.append((str(config), _yaml(config)))
+    flags = {"data.source": data, "training.budget": budget, "training.seed": seed}
+    layers.append(("flag", nested({key: value for key, value in flags.items() if value is not None})))
+    layers.append(("flag", nested(dict(parse_setting(text) for text in settings or []))))
+    resolved = resolve(layers)
+    with training_view() as view:
+        finished = begin(resolved, out or _free(Path("runs") / recipe), observer=view)
+    return _closing(finished, json)
+
+
+def resume(
+    run: Path,
+    /,
+    *,
+    more: str | None = None,
+    settings: Set = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Go on with a run that was stopped, bit for bit, or give a finished one more.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    more
+        A further budget: 10m, 200k-items, 40-epochs.
+    settings
+        A training setting to change, as in training.lr=0.001; can be given again.
+    json
+        Print where the run stands as JSON.
+    """
+    from ..config import parse_setting
+    from ..train.start import resume as go_on
+    from .console import training_view
+
+    changes = dict(parse_setting(text) for text in settings or [])
+    with training_view() as view:
+        finished = go_on(run, more=more, changes=changes, observer=view)
+    return _closing(finished, json)
+
+
+def _closing(finished: Any, as_json: bool) -> int:
+    """The report, the next step, and the exit code."""
+    from ..reporting import report_run
+    from .console import say, say_json
+
+    path = finished.run.path
+    state = finished.state
+    if finished.signal is not None:
+        say(f"stopped at {state.items:,} of {state.plan.total:,} items and saved. Go on: pellucid resume {path}")
+        return 128 + int(finished.signal)
+    page = report_run(path)
+    if as_json:
+        say_json({"run": str(path), "report": str(page), **state.to_json()})
+    else:
+        say(f"trained on {state.items:,} items in {state.seconds:.0f} s. Report: {page}")
+        say(f"Sample it: pellucid sample {path}")
+    return 0
+
+
+def _free(path: Path) -> Path:
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    from ..foundations import yamlfile
+    from ..foundations.errors import UserError
+
+    if not path.is_file():
+        raise UserError(f"there is no settings file {path}")
+    values, _ = yamlfile.read(path)
+    return values

@@ -1,0 +1,192 @@
+"""Samples as files, each carrying what is needed to make it again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from .foundations.errors import UserError
+from .generate import Settings, gallery, labels_for, sample, settings_for
+from .model import Model
+
+_KEY = "pellucid"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything a sample depends on.
+
+    Attributes:
+        model: where the model was read from.
+        weights: sha256 of its weights.
+        settings: solver, steps, grid, guidance, seed.
+        id: the sample's number.
+        label: the class it was asked for, or None.
+    """
+
+    model: str
+    weights: str
+    settings: Settings
+    id: int
+    label: str | None
+
+    def command(self) -> str:
+        """The command that makes the sample again."""
+        s = self.settings
+        words = ["pellucid", "sample", self.model, "-n", "1", "--first", self.id, "--seed", s.seed]
+        words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", f"{s.guidance:g}"]
+        words += [] if self.label is None else ["--label", self.label]
+        return shlex.join(map(str, words))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they are kept in the file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written: the folder, its files in order, a sheet of all, and the seconds that sampling took."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    sheet: Path
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "folder": str(self.folder),
+            "files": [str(file) for file in self.files],
+            "sheet": str(self.sheet),
+            "seconds": self.seconds,
+        }
+
+
+def make(
+    model: Model,
+    num: int,
+    *,
+    out: Path | None = None,
+    label: Sequence[str | int] | None = None,
+    guidance: float | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
+    grid: str | None = None,
+    seed: int = 0,
+    first: int = 0,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Made:
+    """Samples into files: a picture each, or one csv or npy where samples are no pictures, and a sheet of all.
+
+    Args:
+        model: from `load`.
+        num: how many; see `generate.sample` for this and the rest.
+        out: a folder that does not exist or is empty; MODEL/made-1, numbered, if absent.
+
+    Raises:
+        UserError: settings that the model cannot serve, or a folder in use; nothing is then written.
+    """
+    settings = settings_for(model, solver=solver, steps=steps, grid=grid, guidance=guidance, seed=seed)
+    folder = _folder(model, out)
+    started = time.perf_counter()
+    samples = sample(
+        model,
+        num,
+        label=label,
+        guidance=guidance,
+        solver=solver,
+        steps=steps,
+        grid=grid,
+        seed=seed,
+        first=first,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - started
+    ids = range(first, first + num)
+    labels = labels_for(model, ids, label)
+    names = [None if labels is None else (*model.card.label_names, "none")[k] for k in _list(labels, num)]
+    told = [Provenance(model.origin, model.weights_hash, settings, i, name) for i, name in zip(ids, names, strict=True)]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = _write(model, folder, samples, told)
+    sheet = folder / "sheet.png"
+    gallery(model, samples, labels).save(sheet)
+    (folder / "made.json").write_text(json.dumps([p.to_json() for p in told], indent=1) + "\n", encoding="utf-8")
+    return Made(folder, tuple(files), sheet, seconds)
+
+
+def read_settings(path: Path) -> Provenance:
+    """What a picture that pellucid made says of itself.
+
+    Raises:
+        UserError: no such file, no picture, or one without settings.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            text = picture.info.get(_KEY)
+    except (OSError, UnidentifiedImageError):
+        text = None
+    try:
+        values: Any = json.loads(text) if isinstance(text, str) else None
+        interval = values["settings"]["guidance_interval"]
+        settings = Settings(**{**values["settings"], "guidance_interval": interval and tuple(interval)})
+        return Provenance(**{**values, "settings": settings})
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path} carries no settings: give a .png file that `pellucid sample` made, a run or a model"
+        ) from None
+
+
+def _folder(model: Model, out: Path | None) -> Path:
+    if out is not None:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise UserError(f"{out} exists, and nothing is overwritten: give --out another name")
+        return out
+    base = Path(model.origin) if Path(model.origin).is_dir() else Path()
+    number = 1
+    while (base / f"made-{number}").exists():
+        number += 1
+    return base / f"made-{number}"
+
+
+def _list(labels: Tensor | None, num: int) -> list[int]:
+    return [0] * num if labels is None else labels.tolist()
+
+
+def _write(model: Model, folder: Path, samples: Tensor, told: list[Provenance]) -> list[Path]:
+    items = model.decode(samples)
+    if model.card.codec.kind == "image":
+        return [_write_picture(folder, item, one) for item, one in zip(items, told, strict=True)]
+    if items.ndim == 2:
+        path = folder / "samples.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            labelled = told[0].label is not None
+            writer.writerow([f"x{j}" for j in range(items.shape[1])] + (["label"] if labelled else []))
+            for item, one in zip(items, told, strict=True):
+                writer.writerow([repr(float(v)) for v in item] + ([one.label] if labelled else []))
+        return [path]
+    path = folder / "samples.npy"
+    np.save(path, items, allow_pickle=False)
+    return [path]
+
+
+def _write_picture(folder: Path, item: Any, told: Provenance) -> Path:
+    path = folder / f"{told.id:06d}.png"
+    text = PngInfo()
+    text.add_text(_KEY, json.dumps(told.to_json()))
+    pixels = item[0] if item.shape[0] == 1 else np.moveaxis(item, 0, -1)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, pnginfo=text)
+    return path

@@ -1,0 +1,146 @@
+"""The page of a run: everything that was made and measured, put where a person can see it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import evaluate
+from .config import resolve
+from .data.grid import picture_grid
+from .foundations.errors import UserError
+from .foundations.measured import Measured
+from .generate import gallery, labels_for, sample
+from .model import Model, load
+from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
+from .train.card import Card, write_card
+from .train.run import Run
+from .train.start import open_split
+
+_AGREEMENT = 0.95  # below it, the page says so
+_ACCURACY = 0.97
+
+
+def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None) -> Path:
+    """Writes report.html, report.json and MODEL_CARD.md from what is in the run folder, and returns the first.
+
+    Pictures of the trained model are made where they are missing or older than its weights. Without a judgement, the
+    one kept in the folder stands, as long as it is of the same weights.
+    """
+    run = Run.open(path)
+    model = load(path)
+    kept = read_evaluation(run.path)
+    if judgement is not None:
+        kept = _with_judgement(judgement)
+    elif kept.weights != model.weights_hash:
+        kept = Evaluation()
+    pictures = _pictures(run, model, judgement)
+    evaluation = Evaluation(kept.numbers, kept.verdicts, pictures, kept.timings, weights=model.weights_hash)
+    write_evaluation(run.path, evaluation)
+    page = write_report(run.path)
+    write_card(run.path, _card(run, model, evaluation.numbers))
+    return page
+
+
+def judge_run(path: str | Path, num: int, *, progress: Callable[[int, int], None] | None = None) -> evaluate.Judgement:
+    """Judges a run's model by a classifier trained on the run's own data."""
+    run = Run.open(path)
+    train_set, held = open_split(resolve([("", run.config)]).config)
+    return evaluate.judge(load(path), train_set, held, num, progress=progress)
+
+
+def _with_judgement(judged: evaluate.Judgement) -> Evaluation:
+    worst = min(judged.by_class.items(), key=lambda item: item[1].value)
+    note = f"The weakest class is {worst[0]}: {100 * worst[1].value:.0f} % of {worst[1].count}."
+    passed = judged.agreement.value >= _AGREEMENT and judged.accuracy.value >= _ACCURACY
+    numbers = (judged.agreement, judged.accuracy, *judged.by_class.values())
+    verdict = Verdict(f"{judged.sentence()} {note}", passed)
+    return Evaluation(numbers[:2], (verdict,), (), judged.timings)
+
+
+def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tuple[Shown, ...]:
+    """Samples by class and the way from noise to data."""
+    folder = run.path / "samples"
+    folder.mkdir(exist_ok=True)
+    mark = model.weights_hash[:8]
+    names = model.card.label_names
+    shown = []
+    grid = folder / f"final-{mark}.png"
+    if judged is not None or not grid.exists():
+        gallery(model, *_final(model, judged)).save(grid)
+    if names:
+        guidance = model.card.sampling.guidance
+        alt = f"Samples of the trained model, a row for each of the classes {', '.join(names)}"
+        caption = f"The first of each class, not chosen, at guidance {guidance:g}."
+        shown.append(Shown(_inside(run, grid), "Samples by class", alt, caption))
+    else:
+        shown.append(
+            Shown(_inside(run, grid), "Samples", "Samples of the trained model", "The first ones, not chosen.")
+        )
+    if model.card.codec.kind == "image":
+        strip = folder / f"strip-{mark}.png"
+        if not strip.exists():
+            _strip(model, strip)
+        caption = "From noise (left) to data (right), each scaled to the data's range."
+        alt = (
+            "A strip of pictures for each class: noise at the left turns step by step into a clean sample at the right"
+        )
+        shown.append(Shown(_inside(run, strip), "From noise to data", alt, caption))
+    return tuple(shown)
+
+
+def _final(model: Model, judged: evaluate.Judgement | None) -> tuple[Tensor, Tensor | None]:
+    classes = max(1, len(model.card.label_names))
+    if judged is not None:
+        order = torch.argsort(judged.labels, stable=True)
+        each = 16
+        first = torch.cat([order[judged.labels[order] == k][:each] for k in range(classes)])
+        return judged.samples[first], judged.labels[first]
+    num = classes * max(1, math.ceil(64 / classes))
+    points = len(model.shape) == 1
+    num = 2000 if points else min(num, 256)
+    return sample(model, num), labels_for(model, range(num), None)
+
+
+def _strip(model: Model, path: Path) -> None:
+    states = evaluate.denoising_strip(model)
+    looks, rows = states.shape[:2]
+    by_row = states.transpose(0, 1).reshape(rows * looks, *states.shape[2:])
+    scale = max(1, 48 // states.shape[-1])
+    picture_grid(model.decode(by_row), columns=looks, scale=scale).save(path)
+
+
+def _inside(run: Run, path: Path) -> str:
+    return path.relative_to(run.path).as_posix()
+
+
+def _card(run: Run, model: Model, numbers: tuple[Measured, ...]) -> Card:
+    data = model.card.data
+    last = (run.lines("train") or [{}])[-1]
+    process = model.card.process
+    if "sha256" not in data:
+        raise UserError(f"{run.path} does not say what it was trained on")
+    return Card(
+        name=run.path.resolve().name,
+        data_name=data["name"],
+        num_train=data["train"],
+        num_held_out=data["held_out"],
+        num_rejected=len(data["rejected"]),
+        data_hash=data["sha256"],
+        weights_hash=model.weights_hash,
+        num_parameters=sum(p.numel() for p in model.denoiser.parameters()),
+        items_seen=int(last.get("items", 0)),
+        version=version("pellucid"),
+        labels=model.card.label_names,
+        numbers=numbers,
+        settings={
+            "Process": f"{process.schedule} schedule, {process.target} target, sigma_data {process.sigma_data}",
+            "Network": f"{model.card.network.kind}, width {model.card.network.width}",
+            "Sampling": f"{model.card.sampling.solver}, {model.card.sampling.steps} steps",
+        },
+    )
