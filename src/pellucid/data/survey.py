@@ -87,6 +87,7 @@ def _header_or_reason(file: Path) -> Header | str:
 
 
 def nothing_readable(path: Path, rejected: list[Rejected]) -> UserError:
+    """The error for a folder whose files were all rejected; it shows the first of them."""
     first = rejected[0]
     return UserError(
         f"no readable picture among the {len(rejected)} files of {str(path)!r} ({first.path}: {first.reason}); "
