@@ -65,7 +65,11 @@ class Schedule(ABC):
 
 
 def _derivative(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
-    return torch.func.jvp(function, (t,), (torch.ones_like(t),))[1]
+    """The derivative of an elementwise function."""
+    with torch.enable_grad():
+        u = t.detach().requires_grad_()
+        # The zero keeps a function that is constant in time differentiable.
+        return torch.autograd.grad((function(u) + 0 * u).sum(), u)[0]
 
 
 class VariancePreserving(Schedule):
@@ -120,8 +124,8 @@ class VP(VariancePreserving):
 
     def time(self, log_snr: Tensor) -> Tensor:
         # The root of -log alpha's quadratic, in the form that does not cancel for small times.
-        lost = _lost(log_snr.double())
-        root = (0.25 * self.beta_min**2 + (self.beta_max - self.beta_min) * lost).clamp_min(0).sqrt()
+        lost = _lost(log_snr.double()).clamp_max(0.25 * (self.beta_min + self.beta_max))
+        root = (0.25 * self.beta_min**2 + (self.beta_max - self.beta_min) * lost).sqrt()
         return (2 * lost / (0.5 * self.beta_min + root)).clamp_max(1).to(log_snr.dtype)
 
 

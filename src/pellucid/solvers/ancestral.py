@@ -73,7 +73,6 @@ class DDIM:
     direction is constant: Euler's method in sigma/alpha."""
 
     eta: float = 0.0
-    draws: ClassVar[int] = 1
     evaluations: ClassVar[int] = 1
     order: ClassVar[int] = 1
 
@@ -81,7 +80,13 @@ class DDIM:
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta lies between 0 (deterministic) and 1 (ancestral), got {self.eta}")
 
+    @property
+    def draws(self) -> int:
+        """None where the move is deterministic."""
+        return 1 if self.eta else 0
+
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        return gaussian_process(denoiser).interpolate(x, denoiser(x, t), t, s, noise[0], self.eta), carry
+        fresh = noise[0] if self.eta else None
+        return gaussian_process(denoiser).interpolate(x, denoiser(x, t), t, s, fresh, self.eta), carry

@@ -23,7 +23,9 @@ class Solver(Protocol):
         order: the order of convergence of its deterministic error; for a stochastic solver the weak order.
     """
 
-    draws: ClassVar[int]
+    @property
+    def draws(self) -> int: ...
+
     evaluations: ClassVar[int]
     order: ClassVar[int]
 
@@ -35,7 +37,7 @@ class Solver(Protocol):
         Args:
             denoiser: called as denoiser(x, t).
             x: the state at t, (B, *).
-            t, s: times, shape ().
+            t, s: times, shape (), float64 on the CPU.
             noise: the step's randomness, (draws, B, *).
             carry: what the step before returned; None at the first step and after time travel.
         """
@@ -44,7 +46,7 @@ class Solver(Protocol):
 
 Callback = Callable[[int, Tensor, Tensor, Tensor], None]
 
-_NOISE_BLOCK = 1 << 21  # numbers drawn at once: few enough for memory, many enough that drawing costs no calls
+_NOISE_BLOCK = 1 << 17  # numbers drawn at once: many enough to hide the calls, few enough to stay in the cache
 
 
 @torch.no_grad()
@@ -75,8 +77,9 @@ def sample(
     Raises:
         UserError: a grid with fewer than two or equal neighbouring times, or times outside [0, 1]; a missing stream.
     """
-    # Times in the state's own precision, never below float32; neighbours are compared as the solver will see them.
-    times = times.to(torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32)
+    # Scalars on the CPU in float64: the schedule's arithmetic loses no digit, waits for no device, and the state keeps
+    # its own type and place, because scalars do not promote tensors.
+    times = times.double().cpu()
     rises = _checked_grid(times)
     if cond:
         denoiser = _Conditioned(denoiser, cond)
@@ -86,7 +89,7 @@ def sample(
     process, num_steps = denoiser.process, len(rises)
     block = max(1, _NOISE_BLOCK // max(1, x.numel() * max(draws)))
     blank = x.new_empty((0, *x.shape))
-    stops = times.to(x.device).unbind()
+    stops = times.unbind()
     carry: Any = None
     drawn = blank
     for i in range(num_steps):
