@@ -83,8 +83,8 @@ def schedule_rates(schedule: Schedule) -> None:
     drift, square = schedule.drift(t), schedule.diffusion(t).square()
     d_alpha = (schedule.alpha(later) - schedule.alpha(before)) / (2 * h)
     d_variance = (schedule.sigma(later) ** 2 - schedule.sigma(before) ** 2) / (2 * h)
-    # Differences carry a round-off of eps/h = 2e-9 of the value; where a chain ends steeply (rates of 3,500) they carry a
-    # truncation of (3500 h)^2/6 = 2e-8.
+    # Differences carry a round-off of eps/h = 2e-9 of the value, and a truncation of (rate h)^2/6: 2e-8 where a chain
+    # ends steeply, at a rate of 3,500.
     torch.testing.assert_close(drift * schedule.alpha(t), d_alpha, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(2 * drift * schedule.sigma(t) ** 2 + square, d_variance, rtol=1e-6, atol=1e-8)
 

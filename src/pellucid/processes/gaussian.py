@@ -80,8 +80,10 @@ class Gaussian(Process):
             return alpha_s * x0 + sigma_s * z
         assert noise is not None
         rho = alpha_t * sigma_s / (alpha_s * sigma_t)
-        tau = (eta**2 * (1 - rho.square())).clamp(0, 1)
-        return alpha_s * x0 + sigma_s * ((1 - tau).sqrt() * z + tau.sqrt() * noise)
+        # 1 - tau written without the cancellation that would lose a small rho.
+        kept = (1 - eta**2 + eta**2 * rho.square()).sqrt()
+        fresh = eta * (1 - rho.square()).clamp_min(0).sqrt()
+        return alpha_s * x0 + sigma_s * (kept * z + fresh * noise)
 
     def posterior(self, x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The mean of (3) and the two bounds on a reverse step's variance, all broadcasting against x.
