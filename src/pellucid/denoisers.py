@@ -189,7 +189,7 @@ class NetworkDenoiser(nn.Module):
         # Arithmetic with alpha and sigma stays in the data's precision: at small sigma it cancels, and half precision
         # would lose what is left.
         skip, out, scale = self.target.coefficients(self.process, t)
-        output = self.network(pad(scale, x) * x, self.noise_level(t).expand(len(x)), **cond).to(x.dtype)
+        output = self.network(pad(scale, x) * x, self.noise_level(t).to(x).expand(len(x)), **cond).to(x.dtype)
         extra = None
         if self.learned_variance:
             output, extra = output.chunk(2, dim=1)
