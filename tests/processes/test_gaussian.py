@@ -123,8 +123,8 @@ def test_on_a_chains_grid_the_bridge_is_ho_et_als_posterior(name):
 
 
 def test_reversed_chain_of_the_sde_for_small_beta():
-    """x_{t-1} = (2 - sqrt(1 - beta)) x_t + beta score + sqrt(beta) z (Song et al. 2021, the reverse-diffusion predictor)
-    is DDPM's move with the large variance, to second order in beta: factors differ by beta^2/4 and beta^2/2."""
+    """x_{t-1} = (2 - sqrt(1 - beta)) x_t + beta score + sqrt(beta) z (Song et al. 2021, reverse-diffusion predictor) is
+    DDPM's move with the large variance, to second order in beta: factors differ by beta^2/4 and beta^2/2."""
     process = Gaussian(linear_beta())
     for i in (2, 100, 500, 1000):
         t, s = scalar(i / 1000), scalar((i - 1) / 1000)

@@ -14,7 +14,7 @@ T = torch.linspace(0.05, 1, 20, dtype=torch.float64)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("x0", lambda snr: torch.ones_like(snr)),
+        ("x0", torch.ones_like),
         ("eps", lambda snr: snr),
         ("v", lambda snr: 1 + snr),
         ("flow", lambda snr: (1 + snr.sqrt()) ** 2),
