@@ -140,6 +140,8 @@ Block: TypeAlias = Text | Picture | Gallery | Table | Chart | Charts | Numbers
 
 @dataclass(frozen=True)
 class Section:
+    """A part of the page with a title of its own and an anchor to link to."""
+
     title: str
     blocks: tuple[Block, ...]
 
