@@ -24,7 +24,7 @@ demo: .venv/.stamp-data  ## train on real digits, sample every class, write the 
 	@$(BIN)/pellucid demo $(ARGS)
 
 test: .venv/.stamp-dev  ## run the tests (ARGS='-k heun' selects)
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow' $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 
 test-slow: .venv/.stamp-dev  ## run the long tests alone
 	@$(BIN)/pytest -m slow $(ARGS)
