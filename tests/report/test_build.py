@@ -40,7 +40,7 @@ def fill(run: Path) -> None:
         if step % 10 == 0:
             name = f"samples/items-{8 * step:08d}.png"
             Image.new("L", (8, 8), step).save(run / name)
-            append_line(run / "metrics.jsonl", {"kind": "samples", "items": 8 * step, "file": name, "seconds": step})
+            append_line(run / "metrics.jsonl", {"kind": "samples", "items": 8 * step, "file": name, "seconds": 0.1})
             append_line(run / "metrics.jsonl", {"kind": "held_out", "step": step, "items": 8 * step, "loss": 0.5})
     append_line(run / "metrics.jsonl", {"kind": "event", "message": "stopped", "at": "2026-01-01T00:00:00Z"})
 
@@ -92,7 +92,7 @@ def test_curves_hold_the_measurements(run: Path) -> None:
     (charts,) = section(run, "How it learned").blocks
     assert isinstance(charts, Charts)
     loss = charts.charts[0]
-    assert [s.name for s in loss.series] == ["each step", "training, smoothed", "held out"]
+    assert [s.name for s in loss.series] == ["training, as measured", "training, mean", "held out"]
     assert loss.series[0].x == tuple(8.0 * k for k in range(1, 101))
     assert loss.series[0].y == tuple(1 / k for k in range(1, 101))
     assert loss.series[2].y == (0.5,) * 10

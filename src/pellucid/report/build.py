@@ -136,13 +136,15 @@ def _over_training(run: Path, lines: Lines) -> Iterator[Section]:
     usable = [line for line in lines if line.get("kind") == "samples" and (run / str(line.get("file"))).is_file()]
     if not usable:
         return
+    train = [line for line in lines if line.get("kind") == "train"]
     count = min(NUM_OVER_TRAINING, len(usable))
     chosen = [usable[round(k * (len(usable) - 1) / max(1, count - 1))] for k in range(count)]
     pictures = []
     for line in chosen:
         caption = f"after {int(line['items']):,} items"
-        if "seconds" in line:
-            caption += ", " + duration(line["seconds"]).replace(" ", "\u00a0")
+        # The line's own seconds are those of the drawing; what a reader wants is how long was trained before it.
+        if trained := [t["seconds"] for t in train if t.get("items", 0) <= line["items"] and "seconds" in t]:
+            caption += ", " + duration(trained[-1]).replace(" ", "\u00a0")
         pictures.append(Picture.read(run / line["file"], f"Grid of samples {caption}", caption))
     yield Section(
         "Samples over training",
@@ -155,20 +157,15 @@ def _curves(lines: Lines) -> Iterator[Section]:
     held_out = [line for line in lines if line.get("kind") == "held_out"]
     if not train and not held_out:
         return
-    loss = [
-        _series("each step", train, "loss", style="faint"),
-        _smooth(_series("training, smoothed", train, "loss")),
-        _series("held out", held_out, "loss", style="points"),
-    ]
+    loss = [*_with_mean("training", train, "loss"), _series("held out", held_out, "loss", style="points")]
     rate = [_series("learning rate", train, "lr")]
-    norm = _series("each step", train, "grad_norm", style="faint")
-    gradient = [norm, _smooth(norm, "smoothed")]
-    speed = _series("each step", train, "items_per_second", style="faint")
+    gradient = _with_mean("gradient norm", train, "grad_norm")
+    speed = _with_mean("speed", train, "items_per_second")
     charts = [
         _chart("Loss", "loss", loss),
         _chart("Learning rate", "", rate, log=False),
         _chart("Gradient norm", "norm before clipping", gradient),
-        _chart("Speed", "items per second", [speed, _smooth(speed, "smoothed")], log=False),
+        _chart("Speed", "items per second", speed, log=False),
     ]
     shown = tuple(chart for chart in charts if chart is not None)
     if shown:
@@ -214,7 +211,14 @@ def _series(name: str, lines: Lines, key: str, style: str = "line") -> Series:
     )
 
 
-def _smooth(series: Series, name: str | None = None) -> Series:
+def _with_mean(name: str, lines: Lines, key: str) -> list[Series]:
+    """The values, and where there are so many that they hide their course, a running mean before them."""
+    if len(lines) < 40:
+        return [_series(name, lines, key, style="points")]
+    return [_series(f"{name}, as measured", lines, key, style="faint"), _smooth(_series(f"{name}, mean", lines, key))]
+
+
+def _smooth(series: Series) -> Series:
     """The mean over a window of a fiftieth of the run, centred so that it does not lag, and narrower at the ends."""
     usable = [v is not None and math.isfinite(v) for v in series.y]
     values = (v if v is not None and math.isfinite(v) else 0.0 for v in series.y)
@@ -225,7 +229,7 @@ def _smooth(series: Series, name: str | None = None) -> Series:
         low, high = max(0, k - half), min(num, k + half + 1)
         count = counts[high] - counts[low]
         smoothed.append((sums[high] - sums[low]) / count if count else None)
-    return Series(name or series.name, series.x, tuple(smoothed))
+    return Series(series.name, series.x, tuple(smoothed))
 
 
 def _chart(title: str, y_label: str, series: Sequence[Series], log: bool | None = None) -> Chart | None:

@@ -71,7 +71,7 @@ def _(block: Picture) -> str:
 
 @block_html.register
 def _(block: Gallery) -> str:
-    return f'<div class="gallery">{"".join(map(_picture, block.pictures))}</div>'
+    return f'<div class="gallery">{"".join(_picture(picture, small=True) for picture in block.pictures)}</div>'
 
 
 @block_html.register
@@ -137,9 +137,11 @@ def _interval(text: str) -> str:
     return "".join(f'<div class="interval-text">{_t(line)}</div>' for line in lines if line)
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: Picture, *, small: bool = False) -> str:
     width, height = picture.size
     scale = max(1, _COMFORTABLE // max(1, width))
+    # Square pixels are honest where a picture is enlarged; where it is made smaller they would swallow thin strokes.
+    pixels = ' class="pixels"' if (width <= 120 if small else scale > 1) else ""
     data = base64.b64encode(picture.png).decode()
     caption = f"<figcaption>{_t(picture.caption)}</figcaption>" if picture.caption else ""
     # The labels repeat what the alt text says, so a screen reader may pass over them.
@@ -149,8 +151,8 @@ def _picture(picture: Picture) -> str:
         if names
     )
     return (
-        f'<figure><div class="picture">{labels}<img alt="{_t(picture.alt)}" width="{width * scale}" '
-        f'height="{height * scale}" src="data:image/png;base64,{data}"></div>{caption}</figure>'
+        f'<figure><div class="picture">{labels}<img{pixels} alt="{_t(picture.alt)}" '
+        f'width="{width * scale}" height="{height * scale}" src="data:image/png;base64,{data}"></div>{caption}</figure>'
     )
 
 
