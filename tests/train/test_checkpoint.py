@@ -61,8 +61,8 @@ def test_every_flipped_bit_is_found_and_the_file_named(tmp_path: Path, name: str
     whole = path.read_bytes()
     rng = random.Random(0)
     positions = {0, 8 * len(whole) - 1} | {rng.randrange(8 * len(whole)) for _ in range(60)}
-    if name == ck.MANIFEST:  # where a bit can change a meaning, all of them
-        positions = set(range(8 * len(whole)))
+    if name == ck.MANIFEST:  # where a bit can change a meaning: one in each byte
+        positions |= {8 * k + rng.randrange(8) for k in range(len(whole))}
     for position in positions:
         damaged = bytearray(whole)
         damaged[position // 8] ^= 1 << position % 8
