@@ -18,6 +18,9 @@ from .run import Run
 from .trainee import Trainee
 
 
+_PICTURE_SHARE = 0.04  # of the time, at most, goes into pictures along the way
+
+
 class Observer(Protocol):
     """Whoever watches a run; the loop itself prints nothing."""
 
@@ -117,7 +120,7 @@ def train(
         The state at the end, and the signal that stopped it, or None.
     """
     sitting, earlier = time.perf_counter(), state.seconds
-    meter, saved_at, shown_at = _Meter(), time.perf_counter(), 0.0
+    meter, saved_at, shown_at, drawing = _Meter(), time.perf_counter(), 0.0, 0.0
     if state.step == 0:
         pictures.make(run, trainee, items=0)
 
@@ -142,9 +145,11 @@ def train(
             if _crossed(before, state, 200) or done:
                 _record(run, meter, state, lr=lr, rate=rate, seconds=seconds())
                 meter = _Meter()
-            if settings.pictures and (_crossed(before, state, settings.pictures) or done):
+            due = settings.pictures and _crossed(before, state, settings.pictures)
+            if (due and drawing <= _PICTURE_SHARE * seconds()) or done:
                 pictures.make(run, trainee, items=state.items)
-                meter.started += time.perf_counter() - now
+                spent = time.perf_counter() - now
+                drawing, meter.started = drawing + spent, meter.started + spent
             if _crossed(before, state, 25):
                 state = _on_time(state, seconds(), run)
             if done or time.perf_counter() - saved_at > settings.save_every:
