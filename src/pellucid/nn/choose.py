@@ -3,17 +3,19 @@ r"""Which network: the table of kinds, `build`, and the one rule that sizes a ne
 The rule. A training run of C floating-point operations sees N items at F operations each, C = N F. Larger
 networks learn more from an item and see fewer of them; near the best split both grow like the root of C
 (Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", section 3.3, table 2: exponents 0.49
-and 0.51). So
+and 0.51). An item of D values teaches more than one of few, yet less than D times as much, for its values are
+related; the root again stands between the two:
 
-    F = RATIO sqrt(C),                                                                     (1)
+    F = RATIO sqrt(C D),                                                                   (1)
 
-with RATIO found once by experiment, on class-conditional 28×28 digits at C = 2e13. Candidates differ in width
-only; the widest of `WIDTHS` whose F is within (1) is taken, or the narrowest there is.
+with RATIO found once by experiment, on class-conditional 28×28 digits at C = 2e13. Of the candidates, which differ
+in width and patch, the widest within (1) is taken, at the finest patch that affords a width of `COMFORT`.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -32,7 +34,8 @@ from .unet import UNet
 
 NETWORKS: Registry[Callable[[NetworkSpec], nn.Module]] = Registry("network", {"unet": UNet, "dit": DiT, "mlp": MLP})
 
-RATIO = 24.0
+RATIO = 2.2
+COMFORT = 32
 WIDTHS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 
 
@@ -71,10 +74,11 @@ def choose(
     """The network for items of a shape when training may cost `budget` floating-point operations.
 
     - Points (D,): an `mlp` of 4 blocks, with 4 Fourier frequencies a coordinate up to 8 coordinates.
-    - Signals and images: a `unet`; patches of 2 from a longest side of 16 on, and doubled until that side is
-      at most 64 positions (128 for signals); one level for each halving down to a side of 8, widths 1, 2,
-      2, ... times `width`; attention where the grid has at most 64 positions.
-    - The width by equation (1) above: the widest with `training_flops` <= RATIO sqrt(budget).
+    - Signals and images: a `unet` with one level for each halving of the longest side down to 8 or less, of
+      widths 1, 2, 2, ... times `width`; attention at the last two levels, where the grid has at most 64
+      positions. The patch is the finest of 1, 2, 4, ... at which a width of 32 is within (1), as long as 8
+      positions are left.
+    - The width is the widest of `WIDTHS` with `training_flops` within equation (1) above, or the narrowest.
 
     Every field can be changed after: `dataclasses.replace(choose(...), width=96)`.
 
@@ -91,33 +95,33 @@ def choose(
     """
     if not budget > 0 or math.isinf(budget):
         raise UserError(f"a compute budget of {budget} operations: give a positive, finite number")
-    base = replace(
-        structure(tuple(shape)),
-        num_classes=num_classes,
-        vector_dim=vector_dim,
-        output_multiplier=output_multiplier,
-    )
-    limit = RATIO * math.sqrt(budget)
-    chosen = replace(base, width=WIDTHS[0])
-    for width in WIDTHS[1:]:
-        wider = replace(base, width=width)
-        if training_flops(wider) > limit:
-            break
-        chosen = wider
-    return chosen
+    shape = tuple(shape)
+    limit = RATIO * math.sqrt(budget * math.prod(shape))
+
+    def candidate(width: int, patch: int) -> NetworkSpec:
+        return replace(
+            structure(shape, patch),
+            width=width,
+            num_classes=num_classes,
+            vector_dim=vector_dim,
+            output_multiplier=output_multiplier,
+        )
+
+    patch = 1
+    while max(shape[1:], default=0) >= 16 * patch and training_flops(candidate(COMFORT, patch)) > limit:
+        patch *= 2
+    above = bisect_right(WIDTHS, limit, key=lambda width: training_flops(candidate(width, patch)))
+    return candidate(WIDTHS[max(0, above - 1)], patch)
 
 
-def structure(shape: tuple[int, ...]) -> NetworkSpec:
-    """All that follows from the shape alone: everything of `choose` but the width."""
+def structure(shape: tuple[int, ...], patch: int) -> NetworkSpec:
+    """All that follows from the shape and the patch: everything of `choose` but the width."""
     if len(shape) == 1:
         return NetworkSpec("mlp", shape, blocks=4, frequencies=4 if shape[0] <= 8 else 0)
-    longest, dims = max(shape[1:]), len(shape) - 1
-    patch = 1 if longest < 16 else 2
-    while longest / patch > (128 if dims == 1 else 64):
-        patch *= 2
     sides = [[math.ceil(size / patch) for size in shape[1:]]]
     while max(sides[-1]) > 8:
         sides.append([math.ceil(size / 2) for size in sides[-1]])
-    attention = tuple(level for level, side in enumerate(sides) if math.prod(side) <= 64)
+    coarse = range(max(0, len(sides) - 2), len(sides))
+    attention = tuple(level for level in coarse if math.prod(sides[level]) <= 64)
     multipliers = tuple(1 if level == 0 else 2 for level in range(len(sides)))
     return NetworkSpec("unet", shape, multipliers=multipliers, patch=patch, attention=attention)
