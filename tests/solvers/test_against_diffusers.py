@@ -121,7 +121,7 @@ def test_dpm_solver(name):
 
 @pytest.mark.parametrize("name", ["linear_beta", "scaled_linear_beta"])
 def test_heun(name):
-    """Theirs runs on y = x/alpha with sigma/alpha as noise; its timesteps are fractional, so ours come from its noise."""
+    """Theirs runs on y = x/alpha with sigma/alpha as noise. Its timesteps are fractional: ours come from its noise."""
     process, denoiser, _, x = setup(name)
     theirs = diffusers.HeunDiscreteScheduler(num_train_timesteps=1000, prediction_type="epsilon", **CHAINS[name])
     exact_tables(theirs, process)

@@ -96,7 +96,7 @@ def test_float32_follows_float64(solver):
 
 @pytest.mark.parametrize(("solver", "calls"), [(Euler(), 6), (Heun(), 11), (DPMpp2M(), 6)])
 def test_calls_of_the_denoiser_are_what_is_claimed(solver, calls):
-    _, denoiser, _, times, x = setup("vp")
+    _, denoiser, _, _, x = setup("vp")
     seen = []
 
     class Counting:
