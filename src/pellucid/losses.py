@@ -38,7 +38,7 @@ class TimeDensity(ABC):
 
     @abstractmethod
     def times(self, schedule: Schedule, u: Tensor) -> Tensor:
-        """Times in (0, 1] for uniform numbers u in [0, 1)."""
+        """Times in (0, 1] for uniform numbers u in [0, 1), of any shape; in u's shape and precision."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,13 @@ DENSITIES: Registry[Callable[..., TimeDensity]] = Registry(
 
 
 def stratify(u: Tensor, shift: Tensor | float = 0.0) -> Tensor:
-    """Spreads a batch of uniform numbers evenly: item i gets (i + u_i)/B, shifted on the circle; each stays uniform."""
+    """Spreads a batch of uniform numbers evenly: item i gets (i + u_i)/B, shifted on the circle.
+
+    With a shift that is uniform too, each item's number stays uniform on [0, 1).
+
+    Args:
+        u: uniform in [0, 1), (B,).
+        shift: one number for the batch, in [0, 1).
+    """
     place = torch.arange(len(u), device=u.device, dtype=u.dtype)
     return ((place + u) / len(u) + shift) % 1.0

@@ -60,6 +60,14 @@ def test_each_grid_is_even_in_its_own_measure(name, transform, points, schedule)
     torch.testing.assert_close(steps, steps.mean().expand_as(steps), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("grid", [karras, log_snr])
+def test_on_a_chain_no_grid_stops_below_the_first_step(grid):
+    chain = SCHEDULES["linear_beta"]()
+    assert grid(chain, 10)[-2].item() == pytest.approx(1 / 1000, rel=1e-9)
+    coarse = grid(chain, 10, noise_min=0.5)
+    assert (chain.sigma(coarse[-2]) / chain.alpha(coarse[-2])).item() == pytest.approx(0.5, rel=1e-9)
+
+
 def test_travel_goes_back_after_every_stretch():
     times = torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0])
     assert torch.equal(travel(times, length=2, repeats=0), times)

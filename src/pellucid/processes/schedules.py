@@ -302,14 +302,22 @@ class Betas(VariancePreserving):
 
 
 def linear_beta(*, num_steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02) -> Betas:
-    """Betas evenly spaced from beta_min to beta_max (Ho et al. 2020, section 4). They are not rescaled with T."""
+    """Betas evenly spaced from beta_min to beta_max (Ho et al. 2020, section 4). They are not rescaled with T.
+
+    Raises:
+        UserError: fewer than two steps, or a beta outside (0, 1).
+    """
     _at_least_two(num_steps)
     return Betas(tuple(torch.linspace(beta_min, beta_max, num_steps, dtype=torch.float64).tolist()))
 
 
 def scaled_linear_beta(*, num_steps: int = 1000, beta_min: float = 0.00085, beta_max: float = 0.012) -> Betas:
     """Square roots of the betas evenly spaced: the chain that latent diffusion calls "linear" and Stable Diffusion
-    "scaled linear" (Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022)."""
+    "scaled linear" (Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022).
+
+    Raises:
+        UserError: fewer than two steps, or a beta outside (0, 1).
+    """
     _at_least_two(num_steps)
     roots = torch.linspace(beta_min**0.5, beta_max**0.5, num_steps, dtype=torch.float64)
     return Betas(tuple(roots.square().tolist()))
@@ -317,7 +325,11 @@ def scaled_linear_beta(*, num_steps: int = 1000, beta_min: float = 0.00085, beta
 
 def cosine(*, num_steps: int = 1000, offset: float = 0.008, cap: float = 0.999) -> Betas:
     """alpha^2 follows a squared cosine, with betas capped (Nichol and Dhariwal, "Improved Denoising Diffusion
-    Probabilistic Models", 2021, eq. 17)."""
+    Probabilistic Models", 2021, eq. 17).
+
+    Raises:
+        UserError: fewer than two steps.
+    """
     _at_least_two(num_steps)
     t = torch.linspace(0, 1, num_steps + 1, dtype=torch.float64)
     bar = torch.cos((t + offset) / (1 + offset) * math.pi / 2).square()

@@ -1,7 +1,10 @@
 r"""Time grids: at which times a sampler stops. Each runs from 1 down to exactly 0, in num_steps + 1 points, in float64.
 
 With N(t) = sigma_t / alpha_t the noise relative to the signal, and t_min the time where N = noise_min, a grid that
-cannot reach zero noise smoothly (log-SNR, Karras) spends its last step from t_min to 0.
+cannot reach zero noise smoothly (log-SNR, Karras) spends its last step from t_min to 0. On a chain t_min is at least
+the first step, 1/T: a network that was trained on the chain has seen nothing below.
+
+Each raises a `UserError` for fewer than one step, or where noise_min is not below the schedule's largest noise.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
-from .schedules import Schedule
+from .schedules import Betas, Schedule
 
 
 def uniform(schedule: Schedule, num_steps: int) -> Tensor:
@@ -59,6 +62,9 @@ def _checked(num_steps: int) -> int:
 def _noise_ends(schedule: Schedule, noise_min: float) -> tuple[float, float]:
     one = torch.ones((), dtype=torch.float64)
     first = (schedule.sigma(one) / schedule.alpha(one)).item()
+    if isinstance(schedule, Betas) and noise_min > 0:
+        step = one / schedule.num_steps
+        noise_min = max(noise_min, (schedule.sigma(step) / schedule.alpha(step)).item())
     if not noise_min < first:
         raise UserError(f"noise_min = {noise_min} must lie below the schedule's largest noise, {first:.4g}")
     return first, noise_min
