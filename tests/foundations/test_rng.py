@@ -81,6 +81,22 @@ def test_a_number_depends_on_its_own_counters_alone(kind):
             assert torch.equal(alone, together[i, j][[5, 2]])
 
 
+def test_numbers_are_their_words_formulas():
+    """Uniform: the upper 24 bits. Normal: Box and Muller's pairs, recomputed here in float64 by numpy."""
+    stream = Stream.of(9, range(50))
+    words = stream.words(1001 + 1, step=2)[0, 0].numpy()
+    uniform = stream.uniform((1002,), step=2)[0, 0].double().numpy()
+    np.testing.assert_array_equal(uniform, (words >> 8) / 2**24)
+    radius = np.sqrt(-2 * np.log((words[:, :501] + 1) / 2**32))
+    angle = 2 * np.pi * words[:, 501:] / 2**32
+    expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)[:, :1001]
+    # float32 moves the angle by up to 5e-7, times a radius of up to 6.7; near radius 0 the logarithm's argument is on a
+    # grid of 2^-24, which moves the radius by up to sqrt(2 * 2^-25).
+    error = np.abs(stream.normal((1001,), step=2)[0, 0].double().numpy() - expected)
+    assert error.max() < 3e-4
+    assert np.quantile(error, 0.99) < 3e-6
+
+
 def test_uniform_moments_and_range():
     u = Stream.of(1, range(64)).uniform((4096,), step=0).double().flatten()
     count = len(u)
