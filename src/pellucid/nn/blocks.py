@@ -76,7 +76,7 @@ def crop(x: Tensor, side: torch.Size) -> Tensor:
 def halve(x: Tensor) -> Tensor:
     """Means of pairs (2×2 squares), at an odd edge of what is there: (B, C, *n) -> (B, C, *ceil(n / 2))."""
     pool = F.avg_pool1d if x.ndim == 3 else F.avg_pool2d
-    return pool(x, 2, ceil_mode=True, count_include_pad=False)
+    return pool(x, 2, ceil_mode=True)
 
 
 def double(x: Tensor, side: torch.Size) -> Tensor:
