@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from laws import Mixture, normal
@@ -207,26 +208,42 @@ def log_snr_grid(schedule: Schedule, num_steps: int, *, first: float, last: floa
     return schedule.time(-2 * noise)
 
 
+def gently(schedule: Schedule, times: Tensor, halvings: int = 12) -> Tensor:
+    """The grid with its first step cut into steps that double from 2^-12 of it.
+
+    A multistep method has no history at first and takes a step of first order, whose error h^2 would hide its order:
+    here that step is so short that only the method proper is measured.
+    """
+    noise = -0.5 * schedule.log_snr(times[:2])
+    parts = 2.0 ** torch.arange(-halvings, 0, dtype=F64)
+    return torch.cat([times[:1], schedule.time(-2 * (noise[0] + parts * (noise[1] - noise[0]))), times[1:]])
+
+
 def flow_errors(solver: Solver, law: Mixture, grids: list[Tensor]) -> list[float]:
-    """The largest distance between the solver's end points and the exact flow's, for each grid."""
+    """The root mean square distance between the solver's end points and the exact flow's, for each grid."""
     u = torch.linspace(0.05, 0.95, 7, dtype=F64)[:, None]
     errors = []
     for times in grids:
         got = sample(law, law.quantile(u, times[0]), times, solver)
-        errors.append(float((got - law.quantile(u, times[-1])).abs().max()))
+        errors.append(float((got - law.quantile(u, times[-1])).square().mean().sqrt()))
     return errors
 
 
-def solver_order(solver: Solver, law: Mixture, counts: tuple[int, ...] = (40, 80, 160, 320)) -> None:
-    """Over three halvings of the step the error falls with the claimed order, to within 0.15.
+def solver_order(solver: Solver, law: Mixture, counts: tuple[int, ...] = (20, 40, 80, 160)) -> None:
+    """As the step is halved the error falls with the claimed order, to within 0.15.
 
-    The grid stops at noise 0.1, since a step to zero noise is infinitely long in log-SNR.
+    Judged on the last halving whose errors stand clear of round-off. On normal data, whose flow is affine, a method may
+    do better than its order (terms of the error cancel); not worse. The grid stops at noise 0.1, since a step to zero
+    noise is infinitely long in log-SNR.
     """
-    grids = [log_snr_grid(law.process.schedule, n, first=10.0, last=0.1) for n in counts]
+    schedule = law.process.schedule
+    grids = [gently(schedule, log_snr_grid(schedule, n, first=10.0, last=0.1)) for n in counts]
     errors = flow_errors(solver, law, grids)
-    order = math.log(errors[0] / errors[-1]) / math.log(counts[-1] / counts[0])
-    last = math.log2(errors[-2] / errors[-1])
-    assert abs(last - solver.order) < 0.15, (order, last, errors)
+    orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors) if fine > 5e-13]
+    assert orders, errors
+    assert orders[-1] > solver.order - 0.15, (orders, errors)
+    if len(law.weights) > 1:
+        assert orders[-1] < solver.order + 0.15, (orders, errors)
 
 
 def affine_law(solver: Solver, law: Mixture, times: Tensor) -> tuple[float, float]:
