@@ -31,13 +31,16 @@ _PLACES = {
     "NetworkSpec": "nn",
     "Stream": "foundations.rng",
     "UserError": "foundations.errors",
+    "bits_per_dim": "likelihood",
     "finite_oracle": "oracles",
     "gaussian_oracle": "oracles",
     "inspect": "data.inspect",
     "load": "model",
+    "log_prob": "score",
     "open_dataset": "data.open",
     "sample": "generate",
     "save": "model",
+    "vlb": "score",
     "wrap": "denoisers",
 }
 
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from .foundations.rng import Stream
     from .generate import sample
     from .guidance import Guided
+    from .likelihood import bits_per_dim
     from .model import Model, load, save
     from .nn import NetworkSpec
     from .oracles import MixtureOracle, finite_oracle, gaussian_oracle
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     from .processes.times import GRIDS
     from .processes.weightings import WEIGHTINGS
     from .recipes import RECIPES
+    from .score import log_prob, vlb
     from .solvers import SOLVERS
 
 __all__ = [
@@ -75,13 +80,16 @@ __all__ = [
     "NetworkSpec",
     "Stream",
     "UserError",
+    "bits_per_dim",
     "finite_oracle",
     "gaussian_oracle",
     "inspect",
     "load",
+    "log_prob",
     "open_dataset",
     "sample",
     "save",
+    "vlb",
     "wrap",
 ]
 

@@ -34,7 +34,7 @@ LINES: list[set[str]] = [
     {"generate"},
     {"made"},
     {"train", "ebm", "latent"},
-    {"evaluate", "verify", "audit"},
+    {"evaluate", "verify", "audit", "score"},
     {"report"},
     {"reporting"},
     {"recipes"},

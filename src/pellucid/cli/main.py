@@ -21,6 +21,10 @@ VERBS = {
     "train": ("pellucid.cli.train:train", "Train a model on your data."),
     "resume": ("pellucid.cli.train:resume", "Go on with a run that was stopped, or give it more."),
     "sample": ("pellucid.cli.sample:sample", "Draw samples from a trained model."),
+    "likelihood": (
+        "pellucid.cli.likelihood:likelihood",
+        "Say how probable the model thinks data are, in bits for each value.",
+    ),
     "report": ("pellucid.cli.report:report", "Write a run's page anew."),
     "info": ("pellucid.cli.info:info", "Say what a run, a model or a sampled picture is."),
     "doctor": ("pellucid.cli.doctor:doctor", "Look at this machine: what is there, how fast it is, what is missing."),

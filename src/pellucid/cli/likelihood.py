@@ -1,0 +1,124 @@
+"""`pellucid likelihood`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def likelihood(
+    run: Path,
+    data: str | None = None,
+    /,
+    *,
+    items: int | None = None,
+    label: str | None = None,
+    trace: str = "auto",
+    probes: int | None = None,
+    steps: int = 64,
+    evaluations: int = 64,
+    importance_samples: int = 1,
+    learned_noise: Annotated[bool, Parameter(negative="")] = False,
+    seed: int = 0,
+    batch_size: int | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Say how probable the model thinks data are: in bits for each value, by two methods.
+
+    Both are upper bounds on the true number of pictures; lower is better.
+
+    Parameters
+    ----------
+    run
+        A run folder, a checkpoint or a model folder.
+    data
+        A folder of pictures, a .npz, .npy or .csv file, or a built-in set; the run's own held-out items if absent.
+    items
+        How many of them, the first; all if absent.
+    label
+        A class, "own" for each item's own (the default where there are labels), or "none".
+    trace
+        auto, exact, hutchinson or hutch++: how the ODE's divergence is found.
+    probes
+        Random vectors for it at each step.
+    steps
+        Steps of the ODE.
+    evaluations
+        Noise levels drawn for each item in the variational bound.
+    importance_samples
+        Draws within each picture's bins: more are tighter, and cost as much again.
+    learned_noise
+        First learn how to draw within the bins, on the run's training pictures: tighter.
+    seed
+        Any integer.
+    batch_size
+        Items worked on together.
+    force
+        Go on where the data look unscaled or the process does not end in its prior.
+    json
+        Print the result as JSON.
+    """
+    import numpy as np
+
+    from ..config import resolve
+    from ..data.open import open_dataset
+    from ..foundations.errors import UserError
+    from ..model import load
+    from ..score import learn_noise, scores
+    from ..train.run import Run
+    from ..train.start import open_split
+    from .console import console, say, say_json, steps_view
+
+    if items is not None and items < 1:
+        raise UserError(f"ask for at least 1 item, got {items}")
+    model = load(run)
+    train_set = chosen = None
+    if data is None or learned_noise:
+        train_set, chosen = open_split(resolve([("", Run.open(run).config)]).config)
+    if data is not None:
+        folder = Path(data).is_dir() and len(model.shape) == 3  # read pictures in the model's own size
+        channels, side = model.shape[:2] if folder else (None, None)
+        chosen = open_dataset(data, size=side, channels=channels)
+    assert chosen is not None
+    if not len(chosen):
+        raise UserError("this run held out no items: name the data to judge, as in: pellucid likelihood RUN DATA")
+    count = len(chosen) if items is None else min(items, len(chosen))
+    chosen = chosen.subset(np.arange(count))
+    noise = None
+    if learned_noise:
+        assert train_set is not None
+        console().print("learning the noise within the bins")
+        noise = learn_noise(model, train_set, seed=seed)
+    with steps_view("likelihood") as update:
+        found = scores(
+            model,
+            chosen,
+            label=label,
+            trace=trace,
+            probes=probes,
+            steps=steps,
+            evaluations=evaluations,
+            importance_samples=importance_samples,
+            noise=noise,
+            seed=seed,
+            force=force,
+            batch_size=batch_size,
+            progress=update,
+        )
+    if json:
+        facts = {"run": str(run), "weights": model.weights_hash, "data": chosen.name, "items": count}
+        say_json({**facts, "scores": [score.to_json() for score in found]})
+        return 0
+    held = " held-out" if data is None else ""
+    say(f"{count:,}{held} items of {chosen.name}, {'x'.join(map(str, model.shape))} values each")
+    say(f"{'':<22}{'bits/dim':>10}{'over items':>13}{'estimator':>12}{'calls':>8}{'products':>10}{'seconds':>9}")
+    for score in found:
+        say(
+            f"{score.method:<22}{score.bits_per_dim:>10.4f}{'± ' + format(score.over_items, '.4f'):>13}"
+            f"{'± ' + format(score.of_estimator, '.4f'):>12}{score.evaluations:>8}{score.products:>10}"
+            f"{score.seconds:>9.1f}"
+        )
+    return 0

@@ -1,0 +1,26 @@
+"""How probable a model thinks data are: the density by the probability-flow ODE, and the variational bound."""
+
+from .bits import bits_per_dim
+from .bound import Bound, vlb
+from .decoders import DECODERS, Categorical, Discretised, Normal
+from .dequantise import Dequantisation, UniformNoise, VariationalNoise, dequantised, fit_noise
+from .ode import LogProb, log_prob
+from .trace import TRACES
+
+__all__ = [
+    "DECODERS",
+    "TRACES",
+    "Bound",
+    "Categorical",
+    "Dequantisation",
+    "Discretised",
+    "LogProb",
+    "Normal",
+    "UniformNoise",
+    "VariationalNoise",
+    "bits_per_dim",
+    "dequantised",
+    "fit_noise",
+    "log_prob",
+    "vlb",
+]

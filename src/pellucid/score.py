@@ -1,0 +1,274 @@
+"""How probable a trained model thinks a person's data are: models and data sets around `likelihood`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import likelihood
+from .data.arrays import Dataset
+from .data.codecs import ImageCodec, PointsCodec, SignalCodec
+from .denoisers import Denoiser
+from .foundations.errors import UserError
+from .generate import default_batch
+from .likelihood import Bound, Dequantisation, LogProb, UniformNoise, VariationalNoise, bits_per_dim
+from .model import Model
+
+_BIN = 1 / 127.5  # the spacing of `ImageCodec`
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One method's mean over items.
+
+    Attributes:
+        method: its name.
+        bits_per_dim: the mean. Of pictures the probability's, of other data the density's, in the data's own units.
+        over_items: its standard error as a sample of items.
+        of_estimator: the part of that which the method's random numbers make.
+        nats: the mean of -log p of an item.
+        items: how many.
+        evaluations: denoiser calls for each item.
+        products: vector-Jacobian products for each item.
+        seconds: in all.
+    """
+
+    method: str
+    bits_per_dim: float
+    over_items: float
+    of_estimator: float
+    nats: float
+    items: int
+    evaluations: int
+    products: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The score as JSON values."""
+        return asdict(self)
+
+
+def log_prob(
+    model: Model | Denoiser, data: Tensor | Dataset, *, label: Tensor | str | int | None = None, **options: Any
+) -> LogProb:
+    """log p(x) in nats by the probability-flow ODE, shape (B,).
+
+    Args:
+        model: from `load`, or any denoiser of a Gaussian process.
+        data: items in the model's scale, (B, *), or a data set, which is brought to that scale.
+        label: for a model with classes: a class, (B,) class indices, or "own" for a data set's own labels; none if
+            absent.
+        options: of `likelihood.log_prob`.
+
+    Raises:
+        UserError: data or options that the model cannot serve.
+    """
+    denoiser, x, cond = _prepared(model, data, label)
+    return likelihood.log_prob(denoiser, x, **cond, **options)
+
+
+def vlb(
+    model: Model | Denoiser, data: Tensor | Dataset, *, label: Tensor | str | int | None = None, **options: Any
+) -> Bound:
+    """The variational bound on -log p(x) in nats, term by term, shape (B,) each.
+
+    Arguments are those of `log_prob`; the options, of `likelihood.vlb`. A model of pictures has the discretised decoder
+    unless told otherwise: its bound is on the probability of the 8-bit values.
+    """
+    denoiser, x, cond = _prepared(model, data, label)
+    if isinstance(model, Model) and isinstance(model.card.codec, ImageCodec):
+        options.setdefault("decoder", "discretised")
+    return likelihood.vlb(denoiser, x, **cond, **options)
+
+
+def scores(
+    model: Model,
+    data: Dataset,
+    *,
+    label: str | int | None = None,
+    trace: str = "auto",
+    probes: int | None = None,
+    steps: int = 64,
+    evaluations: int = 64,
+    importance_samples: int = 1,
+    noise: VariationalNoise | None = None,
+    seed: int = 0,
+    force: bool = False,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Score]:
+    """Both likelihoods of a model on a data set: by the ODE and by the continuous-time bound.
+
+    Args:
+        model: from `load`.
+        data: the items, which the model should not have seen.
+        label: a class, "own" for each item's own, "none"; "own" if absent and both have labels.
+        trace, probes, steps: of the ODE, see `likelihood.log_prob`.
+        evaluations: of the bound, see `likelihood.vlb`.
+        importance_samples: noise draws in the bins of each picture, see `likelihood.dequantised`.
+        noise: a learned law of that noise; uniform if absent.
+        seed: of all random numbers.
+        force: go on where the data look unscaled or the process does not end in its prior.
+        batch_size: items worked on together.
+        progress: called with batches done and in all.
+
+    Raises:
+        UserError: no items, or data and options that the model cannot serve.
+    """
+    if not len(data):
+        raise UserError("there are no items to judge")
+    if label is None and model.card.label_names and data.labels is not None:
+        label = OWN
+    size = batch_size or default_batch(model)
+    batches = [np.arange(start, min(start + size, len(data))) for start in range(0, len(data), size)]
+    picture = isinstance(model.card.codec, ImageCodec)
+    ode, bound = _Tally("probability-flow ODE"), _Tally("variational bound")
+    for done, rows in enumerate(batches):
+        denoiser, x, cond = _prepared(model, data.subset(rows), label)
+        ids = torch.from_numpy(rows).to(x.device)
+        shared: dict[str, Any] = {"seed": seed, "ids": ids, "force": force, **cond}
+
+        def density(x: Tensor, shared: dict[str, Any] = shared, denoiser: Denoiser = denoiser) -> LogProb:
+            return likelihood.log_prob(denoiser, x, trace=trace, probes=probes, steps=steps, **shared)
+
+        with ode.clock():
+            if picture:
+                law: Dequantisation = noise or UniformNoise(_BIN)
+                found = likelihood.dequantised(
+                    density, x, law, importance_samples=importance_samples, seed=seed, ids=ids
+                )
+            else:
+                found = density(x)
+            ode.add(-found.value, found.standard_error, found.evaluations, found.products)
+        if progress is not None:
+            progress(2 * done + 1, 2 * len(batches))
+        with bound.clock():
+            decoder = "discretised" if picture else "normal"
+            terms = likelihood.vlb(denoiser, x, continuous=True, evaluations=evaluations, decoder=decoder, **shared)
+            bound.add(terms.value, terms.standard_error, terms.evaluations, 0)
+        if progress is not None:
+            progress(2 * done + 2, 2 * len(batches))
+    return [tally.score(math.prod(model.shape), _offset(model)) for tally in (ode, bound)]
+
+
+def learn_noise(model: Model, data: Dataset, *, num: int = 2000, seed: int = 0, **options: Any) -> VariationalNoise:
+    """Fits the noise within the bins to a model, on pictures that are not those to be judged.
+
+    Args:
+        model: of pictures.
+        data: training pictures; the first `num` are used, each with its own label where the model has classes.
+        num: how many.
+        seed: of the fit.
+        options: of `likelihood.fit_noise`.
+
+    Raises:
+        UserError: a model of other data.
+    """
+    if not isinstance(model.card.codec, ImageCodec):
+        raise UserError("only 8-bit pictures have bins to draw noise in: leave the learned noise out")
+    some = data.subset(np.arange(min(num, len(data))))
+    label = OWN if model.card.label_names and data.labels is not None else None
+    denoiser, x, cond = _prepared(model, some, label)
+    return likelihood.fit_noise(denoiser, x, bin_width=_BIN, seed=seed, **options, **cond)
+
+
+class _Tally:
+    """What one method found so far, and how long it took."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.nats: list[Tensor] = []
+        self.errors: list[Tensor] = []
+        self.calls = (0, 0)
+        self.seconds = 0.0
+
+    def clock(self) -> _Tally:
+        return self
+
+    def __enter__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._since
+
+    def add(self, nats: Tensor, errors: Tensor, evaluations: int, products: int) -> None:
+        self.nats.append(nats.cpu())
+        self.errors.append(errors.cpu())
+        self.calls = (evaluations, products)
+
+    def score(self, size: int, offset: float) -> Score:
+        nats, errors = torch.cat(self.nats) + offset, torch.cat(self.errors)
+        count = len(nats)
+        spread = nats.std().item() / math.sqrt(count) if count > 1 else math.nan
+        return Score(
+            method=self.method,
+            bits_per_dim=bits_per_dim(nats.mean().item(), size),
+            over_items=bits_per_dim(spread, size),
+            of_estimator=bits_per_dim(errors.square().sum().sqrt().item() / count, size),
+            nats=nats.mean().item(),
+            items=count,
+            evaluations=self.calls[0],
+            products=self.calls[1],
+            seconds=self.seconds,
+        )
+
+
+def _offset(model: Model) -> float:
+    """What turns nats in the model's scale into nats in the data's own: the sum of log std over an item's values."""
+    codec = model.card.codec
+    if isinstance(codec, PointsCodec):
+        return sum(math.log(std) for std in codec.std)
+    if isinstance(codec, SignalCodec):
+        return codec.length * sum(math.log(std) for std in codec.std)
+    return 0.0
+
+
+def _prepared(
+    model: Model | Denoiser, data: Tensor | Dataset, label: Tensor | str | int | None
+) -> tuple[Denoiser, Tensor, dict[str, Any]]:
+    """The denoiser, the items in its scale, and its conditions."""
+    if not isinstance(model, Model):
+        if isinstance(data, Dataset):
+            raise UserError("a data set needs a model, which knows its scale; give a denoiser items as a tensor")
+        cond = {} if label is None else {"label": torch.as_tensor(label, device=data.device).expand(len(data))}
+        return model, data, cond
+    if isinstance(data, Dataset):
+        if data.shape != model.shape or data.codec.kind != model.card.codec.kind:
+            raise UserError(
+                f"the model knows {model.card.codec.kind} items of the shape {model.shape}; the data {data.name!r} "
+                f"hold {data.codec.kind} items of the shape {data.shape}"
+            )
+        x = model.card.codec.encode(np.asarray(data.items[:])).to(model.device)
+        return model.denoiser, x, _labels(model, data, label, len(data))
+    if tuple(data.shape[1:]) != model.shape:
+        raise UserError(f"the model's items have the shape {model.shape}, got {tuple(data.shape[1:])}")
+    if isinstance(model.card.codec, ImageCodec) and data.numel() and float(data.abs().max()) > 1 + _BIN:
+        raise UserError(
+            f"the values run from {float(data.min()):g} to {float(data.max()):g}, and the model's scale is [-1, 1]: "
+            "encode pictures with model.card.codec.encode"
+        )
+    return model.denoiser, data.to(model.device), _labels(model, None, label, len(data))
+
+
+def _labels(model: Model, data: Dataset | None, label: Tensor | str | int | None, count: int) -> dict[str, Any]:
+    if isinstance(label, Tensor):
+        ids = label.to(model.device, torch.int64)
+        if ids.shape != (count,) or not bool(((ids >= 0) & (ids <= model.null_label)).all()):
+            raise UserError(f"labels are {count} class indices from 0 to {model.null_label}, which means none")
+        return {"label": ids}
+    if label is None:
+        return {}
+    if label == OWN and OWN not in model.card.label_names:
+        if data is None or data.labels is None:
+            raise UserError("these items have no labels of their own: give a class, or leave label out")
+        ids = torch.tensor(model.label_ids(list(data.label_names)))[torch.from_numpy(data.labels)]
+        return {"label": ids.to(model.device)}
+    return {"label": torch.full((count,), model.label_ids(label)[0], device=model.device)}
