@@ -75,7 +75,9 @@ class TrainingSettings(Section):
     weight_decay: float = Field(0.0, ge=0)
     beta2: Fraction = 0.99
     clip: Positive = Field(1.0, description="largest norm of the gradient")
-    ema: Fraction = Field(0.05, description="width of the weights' average, as a fraction of the run so far")
+    ema: float = Field(
+        0.05, ge=0, le=0.28, description="width of the weights' average, as a fraction of the run so far"
+    )
     label_dropout: Fraction = Field(0.1, description="how often a label is hidden, for guidance")
     precision: str = Field("auto", description='"float32", "bfloat16", or "auto": bfloat16 where it is measured faster')
     compile: bool = False
@@ -124,15 +126,22 @@ def resolve(
     """Merges layers of nested settings, later ones over earlier, and validates the result.
 
     Args:
-        layers: (where it came from, nested values).
+        layers: (where it came from, nested values). Options of a schedule or a density add up over the layers; a layer
+            that names another schedule or density starts them anew.
 
     Raises:
         UserError: a key that does not exist (with the nearest one) or a value out of range, with its source.
     """
     merged: dict[str, Any] = {}
     origin = dict(provenance or {})
+    defaults = dict(_flat(Config().model_dump(), Config))
     for source, values in layers:
-        for key, value in _flat(values, Config):
+        flat = _flat(values, Config)
+        for key, value in flat:
+            options = f"{key}_options"
+            if options in defaults and value != _get(merged, key, defaults[key]):
+                _put(merged, options, {})  # those of another name would only be refused
+        for key, value in flat:
             _put(merged, key, value)
             if source:
                 origin[key] = source
@@ -159,8 +168,18 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:
     *path, last = key.split(".")
     for part in path:
-        tree = tree.setdefault(part, {})
-    tree[last] = value
+        if not isinstance(tree.get(part), dict):
+            tree[part] = {}
+        tree = tree[part]
+    tree[last] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _get(tree: Mapping[str, Any], key: str, absent: Any) -> Any:
+    for part in key.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return absent
+        tree = tree[part]
+    return tree
 
 
 def _sections() -> dict[str, type[Section]]:
@@ -182,13 +201,15 @@ def _flat(values: Mapping[str, Any], schema: type[Section]) -> list[tuple[str, A
     sections = _sections() if schema is Config else {}
     for name, value in values.items():
         if name not in schema.model_fields:
-            raise _unknown_key(name, schema)
+            raise _unknown_key(str(name), schema)
         if name in sections:
             if not isinstance(value, Mapping):
                 raise UserError(
                     f"{name} is a section with the keys {', '.join(sections[name].model_fields)}; got {value!r}"
                 )
             out.extend((f"{name}.{key}", leaf) for key, leaf in _flat(value, sections[name]))
+        elif name.endswith("_options") and isinstance(value, Mapping) and value:
+            out.extend((f"{name}.{key}", leaf) for key, leaf in value.items())
         else:
             out.append((name, value))
     return out
@@ -206,13 +227,14 @@ def _unknown_key(name: str, schema: type[Section]) -> UserError:
 
 
 def _teaching(error: ValidationError, origin: Mapping[str, str]) -> UserError:
-    lines = []
+    lines: dict[str, str] = {}
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"])
         key = next((k for k in origin if where == k or where.startswith(k + ".")), where)
         source = f" (from {origin[key]})" if key in origin else ""
-        lines.append(f"{key} = {problem['input']!r}{source}: {problem['msg'].lower()}")
-    return UserError("; ".join(dict.fromkeys(lines)))
+        # Where several types would do, each tells of its own failure: the first one is enough.
+        lines.setdefault(key, f"{key} = {problem['input']!r}{source}: {problem['msg'].lower()}")
+    return UserError("; ".join(lines.values()))
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -99,7 +99,8 @@ def sample(
 ) -> Tensor:
     """Draws samples, shape (num, *), in the model's scale (pictures in [-1, 1]; `model.decode` gives pixels).
 
-    Sample i is a function of the weights, the settings, the seed and i alone, not of the batch it was made in.
+    Sample i is a function of the weights, the settings, the seed and i alone, not of the batch it was made in: its
+    noise bit for bit, and the rest to the round-off of matrix products, whose order of summation depends on the batch.
 
     Args:
         model: from `load`.
@@ -122,6 +123,8 @@ def sample(
         raise UserError(f"ask for at least 1 sample, got {num}")
     if batch_size is not None and batch_size < 1:
         raise UserError(f"the batch size must be at least 1, got {batch_size}")
+    if first < 0:
+        raise UserError(f"samples are numbered from 0, and the first cannot be {first}")
     named = solver if isinstance(solver, str) or solver is None else None
     settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, seed=seed)
     mover = SOLVERS[settings.solver]() if named is not None or solver is None else solver
@@ -129,8 +132,7 @@ def sample(
     denoiser = guided(model, settings)
     process = model.denoiser.process
     times = GRIDS[settings.grid](process.schedule, settings.steps)
-    size = batch_size or default_batch(model)
-    batches = [range(start, min(start + size, first + num)) for start in range(first, first + num, size)]
+    batches = batches_for(model, num, first=first, batch_size=batch_size)
     done, total = 0, len(batches) * settings.steps
     parts = []
     for ids in batches:
@@ -167,6 +169,12 @@ def gallery(model: Model, samples: Tensor, labels: Tensor | None) -> Image.Image
         name="samples",
     )
     return contact_sheet(dataset, len(samples))
+
+
+def batches_for(model: Model, num: int, *, first: int = 0, batch_size: int | None = None) -> list[range]:
+    """The sample numbers that are made together."""
+    size = batch_size or default_batch(model)
+    return [range(start, min(start + size, first + num)) for start in range(first, first + num, size)]
 
 
 def default_batch(model: Model) -> int:

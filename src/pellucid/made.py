@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from .foundations.errors import UserError
-from .generate import Settings, gallery, labels_for, sample, settings_for
+from .generate import Settings, batches_for, gallery, labels_for, sample, settings_for
 from .model import Model
 
 _KEY = "pellucid"
@@ -33,6 +33,8 @@ class Provenance:
         settings: solver, steps, grid, guidance, seed.
         id: the sample's number.
         label: the class it was asked for, or None.
+        batch: number of the first sample that was made together with it, and how many these were.
+        asked: the classes asked for in turn; None where all were, or where there are none.
     """
 
     model: str
@@ -40,14 +42,24 @@ class Provenance:
     settings: Settings
     id: int
     label: str | None
+    batch: tuple[int, int]
+    asked: tuple[str, ...] | None = None
 
     def command(self) -> str:
-        """The command that makes the sample again."""
+        """The command that makes the sample again, bit for bit on the same machine: with all of its batch."""
+        first, num = self.batch
+        asked = [] if self.asked is None else ["--label", ",".join(self.asked)]
+        return self._command(num, first, [*asked, "--batch-size", num])
+
+    def command_alone(self) -> str:
+        """The command that makes the sample alone: the same to round-off, so that a pixel may differ by one level."""
+        return self._command(1, self.id, [] if self.label is None else ["--label", self.label])
+
+    def _command(self, num: int, first: int, more: Sequence[object]) -> str:
         s = self.settings
-        words = ["pellucid", "sample", self.model, "-n", "1", "--first", self.id, "--seed", s.seed]
-        words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", f"{s.guidance:g}"]
-        words += [] if self.label is None else ["--label", self.label]
-        return shlex.join(map(str, words))
+        words: list[object] = ["pellucid", "sample", self.model, "-n", num, "--first", first, "--seed", s.seed]
+        words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", repr(s.guidance)]
+        return shlex.join(map(str, [*words, *more]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are kept in the file."""
@@ -117,8 +129,13 @@ def make(
     seconds = time.perf_counter() - started
     ids = range(first, first + num)
     labels = labels_for(model, ids, label)
+    asked = None if label is None else tuple(str(each) for each in label)
     names = [None if labels is None else (*model.card.label_names, "none")[k] for k in _list(labels, num)]
-    told = [Provenance(model.origin, model.weights_hash, settings, i, name) for i, name in zip(ids, names, strict=True)]
+    told = [
+        Provenance(model.origin, model.weights_hash, settings, i, names[i - first], (batch.start, len(batch)), asked)
+        for batch in batches_for(model, num, first=first, batch_size=batch_size)
+        for i in batch
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     files = _write(model, folder, samples, told)
     sheet = folder / "sheet.png"
@@ -136,13 +153,15 @@ def read_settings(path: Path) -> Provenance:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             text = picture.info.get(_KEY)
-    except (OSError, UnidentifiedImageError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # all that a damaged PNG can raise
         text = None
     try:
         values: Any = json.loads(text) if isinstance(text, str) else None
         interval = values["settings"]["guidance_interval"]
         settings = Settings(**{**values["settings"], "guidance_interval": interval and tuple(interval)})
-        return Provenance(**{**values, "settings": settings})
+        first, num = values["batch"]
+        asked = None if values["asked"] is None else tuple(values["asked"])
+        return Provenance(**{**values, "settings": settings, "batch": (first, num), "asked": asked})
     except (ValueError, TypeError, KeyError):
         raise UserError(
             f"{path} carries no settings: give a .png file that `pellucid sample` made, a run or a model"

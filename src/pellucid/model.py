@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +109,14 @@ class Model:
         card: what it is and how it is used.
         weights_hash: sha256 of the weights, which names the model in everything it makes.
         origin: where it was read from.
+        notes: what a person should know of its reading: a damaged checkpoint that was passed over.
     """
 
     denoiser: NetworkDenoiser
     card: Card
     weights_hash: str
     origin: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -159,7 +161,8 @@ class Model:
 def load(path: str | Path, *, device: str | torch.device | None = None) -> Model:
     """Reads a model from a run folder (its newest valid checkpoint), a checkpoint or an exported model folder.
 
-    The averaged weights are used. Every byte is checked against the manifest first.
+    The averaged weights are used. Every byte is checked against the manifest first. A damaged checkpoint of a run is
+    passed over for the one before it, which the model's notes say.
 
     Args:
         path: the folder.
@@ -170,6 +173,7 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     """
     path = Path(path)
     folder = path
+    notes: tuple[str, ...] = ()
     if (path / CONFIG).is_file() or not (path / checkpoint.MANIFEST).is_file():
         Run.open(path)
         newest = checkpoint.latest(path)
@@ -177,10 +181,11 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
             damaged = "; ".join(newest.messages)
             raise UserError(f"the run {path} has no valid checkpoint yet{': ' + damaged if damaged else ''}")
         folder = newest.folder
+        notes = tuple(f"passed over a damaged checkpoint, used {folder.name}: {each}" for each in newest.messages)
     saved = checkpoint.load(folder)
     if MODEL not in saved.documents or EMA not in saved.tensors:
         raise UserError(f"{folder} is no model: {MODEL} or {EMA} is missing")
-    return from_checkpoint(saved, origin=str(path), device=device)
+    return replace(from_checkpoint(saved, origin=str(path), device=device), notes=notes)
 
 
 def from_checkpoint(saved: checkpoint.Checkpoint, *, origin: str, device: str | torch.device | None = None) -> Model:

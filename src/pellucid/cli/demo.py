@@ -22,7 +22,7 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
     from ..reporting import judge_run, report_run
     from ..train.start import begin
     from .console import console, say, steps_view, training_view
-    from .train import _free
+    from .train import _free, _resume
 
     layers = [("recipe digits", {"recipe": "digits", **RECIPES["digits"].settings})]
     if budget is not None:
@@ -31,7 +31,7 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
         finished = begin(resolve(layers), out or _free(Path("runs") / "demo"), observer=view)
     path = finished.run.path
     if finished.signal is not None:
-        say(f"stopped. Go on: pellucid resume {path}")
+        say(f"stopped and saved. Go on: {_resume(path)}")
         return 128 + finished.signal
     console().print("training a classifier on the real digits, to judge the samples", markup=False)
     with steps_view("sampling") as update:

@@ -31,10 +31,22 @@ def info(path: Path, /, *, json: Annotated[bool, Parameter(negative="")] = False
 
 
 def _of_picture(path: Path) -> dict[str, object]:
+    from ..foundations.errors import UserError
     from ..made import read_settings
+    from ..train import checkpoint
 
-    settings = read_settings(path)
-    return {"make it again": settings.command(), **settings.to_json()}
+    told = read_settings(path)
+    facts: dict[str, object] = {"make it again": told.command(), "make it alone": told.command_alone()}
+    try:
+        newest = checkpoint.latest(Path(told.model)).folder
+        weights = None if newest is None else checkpoint.verify(newest)["metadata"].get("weights")
+    except UserError:
+        weights = None
+    if weights is not None and weights != told.weights:
+        facts["note"] = (
+            f"{told.model} has learned since: its weights are now {weights[:12]}, and it made this with others"
+        )
+    return {**facts, **told.to_json()}
 
 
 def _of_model(path: Path) -> dict[str, object]:

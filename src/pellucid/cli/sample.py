@@ -57,10 +57,12 @@ def sample(
     """
     from ..made import make
     from ..model import load
-    from .console import say, say_json, steps_view
+    from .console import say, say_json, steps_view, warn
 
     model = load(run)
-    labels = None if label is None else [part.strip() for part in label.split(",")]
+    for note in model.notes:
+        warn(note)
+    labels = None if label is None else _labels(label, model.card.label_names)
     with steps_view("sampling") as update:
         made = make(
             model,
@@ -81,3 +83,8 @@ def sample(
     else:
         say(f"{num} samples in {made.folder} ({made.seconds:.1f} s); at one look: {made.sheet}")
     return 0
+
+
+def _labels(text: str, names: tuple[str, ...]) -> list[str]:
+    """Classes separated by commas; a class may have a comma in its own name."""
+    return [text] if text in names else [part.strip() for part in text.split(",")]

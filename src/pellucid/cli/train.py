@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,15 +103,22 @@ def _closing(finished: Any, as_json: bool) -> int:
     path = finished.run.path
     state = finished.state
     if finished.signal is not None:
-        say(f"stopped at {state.items:,} of {state.plan.total:,} items and saved. Go on: pellucid resume {path}")
+        if as_json:
+            say_json({"run": str(path), "signal": int(finished.signal), **state.to_json()})
+        else:
+            say(f"stopped at {state.items:,} of {state.plan.total:,} items and saved. Go on: {_resume(path)}")
         return 128 + int(finished.signal)
     page = report_run(path)
     if as_json:
         say_json({"run": str(path), "report": str(page), **state.to_json()})
     else:
         say(f"trained on {state.items:,} items in {state.seconds:.0f} s. Report: {page}")
-        say(f"Sample it: pellucid sample {path}")
+        say(f"Sample it: {shlex.join(['pellucid', 'sample', str(path)])}")
     return 0
+
+
+def _resume(path: Path) -> str:
+    return shlex.join(["pellucid", "resume", str(path)])
 
 
 def _free(path: Path) -> Path:

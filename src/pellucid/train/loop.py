@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import torch
+
 from ..config import TrainingSettings
 from . import checkpoint
 from .batches import Batches
 from .pictures import Pictures
 from .plan import Plan, learning_rate
 from .run import Run
-from .trainee import Trainee
-
+from .trainee import Diverged, Trainee
 
 _PICTURE_SHARE = 0.04  # of the time, at most, goes into pictures along the way
 
@@ -118,20 +119,31 @@ def train(
 
     Returns:
         The state at the end, and the signal that stopped it, or None.
+
+    Raises:
+        Diverged: the loss, its gradient or the weights are no longer finite; earlier checkpoints stand.
     """
-    sitting, earlier = time.perf_counter(), state.seconds
-    meter, saved_at, shown_at, drawing = _Meter(), time.perf_counter(), 0.0, 0.0
-    if state.step == 0:
-        pictures.make(run, trainee, items=0)
+    sitting, earlier, saved = time.perf_counter(), state.seconds, state.step
+    shown_at, drawing = 0.0, 0.0
 
     def seconds() -> float:
         return earlier + time.perf_counter() - sitting
 
     with stop_signals() as stop:
+        if state.step == 0:
+            # So that a run killed in its first minute can be gone on with.
+            save(run, trainee, state, documents, keep=settings.keep)
+            pictures.make(run, trainee, items=0)
+        begun, meter, saved_at = state.items, _Meter(), time.perf_counter()
+        started = meter.started
         while state.items < state.plan.total and not stop:
             progress = state.plan.progress(state.items + settings.batch_size // 2)
             lr = learning_rate(progress, peak=settings.lr, warmup=settings.warmup)
-            loss, norm = trainee.step(batches, items=state.items, step=state.step + 1, lr=lr)
+            try:
+                loss, norm = trainee.step(batches, items=state.items, step=state.step + 1, lr=lr)
+            except Diverged:
+                run.event("training diverged", step=state.step + 1, items=state.items, lr=lr)
+                raise
             before = state
             state = replace(state, step=state.step + 1, items=state.items + settings.batch_size)
             meter.losses.append(loss.item())
@@ -151,18 +163,33 @@ def train(
                 spent = time.perf_counter() - now
                 drawing, meter.started = drawing + spent, meter.started + spent
             if _crossed(before, state, 25):
-                state = _on_time(state, seconds(), run)
+                speed = (state.items - begun) / (time.perf_counter() - started - drawing)
+                state = _on_time(state, seconds(), speed, run)
             if done or time.perf_counter() - saved_at > settings.save_every:
                 state = replace(state, seconds=seconds())
                 save(run, trainee, state, documents, keep=settings.keep)
-                saved_at = time.perf_counter()
+                saved, saved_at = state.step, time.perf_counter()
+        if state.step != saved:  # a signal between the look at `stop` and the end of the step
+            state = replace(state, seconds=seconds())
+            save(run, trainee, state, documents, keep=settings.keep)
     return state, stop[0] if stop and state.items < state.plan.total else None
 
 
 def save(run: Run, trainee: Trainee, state: State, documents: dict[str, dict[str, Any]], *, keep: int) -> None:
-    """Writes a checkpoint, durably, and then forgets the oldest."""
+    """Writes a checkpoint, durably, and then forgets the oldest.
+
+    Raises:
+        Diverged: weights or moments that are not finite; nothing is then written.
+    """
     folder = checkpoint.step_folder(run.path, state.step)
-    files: dict[str, Any] = {**trainee.tensors(), **documents, "state.json": state.to_json()}
+    tensors = trainee.tensors()
+    if not all(bool(torch.isfinite(value).all()) for group in tensors.values() for value in group.values()):
+        run.event("training diverged", step=state.step, items=state.items)
+        raise Diverged(
+            f"training diverged at step {state.step}: its weights are no longer numbers, so they are not saved. "
+            f"Go on from the last checkpoint with a lower learning rate: --set training.lr={trainee.settings.lr / 2:g}"
+        )
+    files: dict[str, Any] = {**tensors, **documents, "state.json": state.to_json()}
     weights = checkpoint.weights_hash(files["ema.safetensors"])
     checkpoint.save(folder, files, metadata={"weights": weights, "items": state.items})
     checkpoint.prune(run.path, keep)
@@ -188,12 +215,17 @@ def _record(run: Run, meter: _Meter, state: State, *, lr: float, rate: float, se
     )
 
 
-def _on_time(state: State, seconds: float, run: Run) -> State:
-    """A budget in time ends on time: where the machine got faster or slower, the plan's end moves, and is recorded."""
+def _on_time(state: State, seconds: float, speed: float, run: Run) -> State:
+    """A budget in time ends on time: where the machine got faster or slower, the plan's end moves, and is recorded.
+
+    Args:
+        seconds: spent so far, calibration and pictures included.
+        speed: items a second of this sitting's training.
+    """
     if state.seconds_budget is None or state.items >= state.plan.total:
         return state
     left = max(0.0, state.seconds_budget - seconds)
-    total = state.items + int(left * state.items / max(seconds, 1e-9))
+    total = state.items + int(left * speed)
     if abs(total - state.plan.total) <= 0.02 * state.plan.total:
         return state
     plan = state.plan.with_total(total, state.items)

@@ -75,7 +75,7 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer) -> Finish
     config = resolved.config
     budget = parse_budget(config.training.budget)
     path = Path(path)
-    if path.is_dir() and any(path.iterdir()):
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         Run.create(path, {})  # refuses, before any work is done
     prepared = _prepare(config)
     for rejected in prepared.dataset.rejected:
@@ -132,7 +132,7 @@ def resume(
     Args:
         path: the run folder.
         more: a further budget, as for training.
-        changes: training settings to change, by dotted key; what they change is recorded.
+        changes: training settings to change, by dotted key; they are written into the run's settings.
 
     Raises:
         UserError: no such run, a run in use, no valid checkpoint, data that changed, or a run that is finished.
@@ -161,6 +161,9 @@ def resume(
             state = _extended(state, parse_budget(more), len(prepared.batches.data))
         elif state.items >= state.plan.total:
             raise UserError(f"{run.path} is finished ({state.items:,} items): give it more with --more 10m")
+        if changes:
+            # A later resume, after a kill, must go on with them too.
+            run = run.changed(config.model_dump(mode="json"), resolved.provenance)
         gone = run.truncate(step=state.step, items=state.items)
         run.event(
             "resumed",
@@ -263,19 +266,21 @@ def _missing(config: Config, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extended(state: State, budget: Budget, num_items: int) -> State:
-    """The state with a longer plan; a time is turned into items by the run's own speed so far."""
-    speed = state.items / state.seconds if state.seconds else 1.0
-    if budget.seconds is not None:
-        further = int(budget.seconds * speed)
-        seconds = state.seconds + budget.seconds
-        return replace(
-            state,
-            plan=state.plan.extended(max(state.plan.total, state.items) + further, state.items),
-            seconds_budget=seconds,
-        )
-    further = budget.items if budget.items is not None else round((budget.epochs or 0) * num_items)
+    """The state with a longer plan: what was left of the former, and the budget on top.
+
+    A time is turned into items by the run's own speed so far, and corrected under way.
+    """
+    planned = max(state.plan.total, state.items)
+    if budget.seconds is None:
+        further = budget.items if budget.items is not None else round((budget.epochs or 0) * num_items)
+        return replace(state, plan=state.plan.extended(planned + further, state.items), seconds_budget=None)
+    speed = max(state.items, 1) / max(state.seconds, 1e-3)
+    left = (planned - state.items) / speed if state.items else state.seconds_budget or 0.0
+    further = max(1, int(budget.seconds * speed))
     return replace(
-        state, plan=state.plan.extended(max(state.plan.total, state.items) + further, state.items), seconds_budget=None
+        state,
+        plan=state.plan.extended(planned + further, state.items),
+        seconds_budget=state.seconds + left + budget.seconds,
     )
 
 
