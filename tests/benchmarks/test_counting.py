@@ -69,10 +69,10 @@ def test_kid_of_equal_laws_is_zero_within_its_error(scripts) -> None:
     generator = torch.Generator().manual_seed(1)
     pairs = [torch.randn(2, 200, 8, generator=generator) for _ in range(40)]
     values = torch.tensor([scripts.quality.kid(a, b) for a, b in pairs])
-    # unbiased: the mean of 40 is within 4 standard errors of 0, and the stated error of one is of the spread's size
+    # unbiased: the mean of 40 is within 4 standard errors of 0; the stated error is the spread, or up to 1.4 times it
     assert abs(values.mean()) < 4 * values.std() / math.sqrt(40)
     stated = torch.tensor([scripts.quality.kid_error(a, b) for a, b in pairs]).mean()
-    assert 0.5 < stated / values.std() < 4
+    assert 0.8 < stated / values.std() < 1.8  # the spread of 40 is itself known to 11 %
 
 
 def test_frechet_of_gaussians(scripts) -> None:
