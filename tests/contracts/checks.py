@@ -208,6 +208,15 @@ def log_snr_grid(schedule: Schedule, num_steps: int, *, first: float, last: floa
     return schedule.time(-2 * noise)
 
 
+def uneven_grid(schedule: Schedule, num_steps: int) -> Tensor:
+    """Times between noise 10 and 0.1 whose log-SNR steps vary smoothly, from 1.5 of their mean at the ends to a half in
+    the middle: where all steps are equal, a wrong ratio of two of them goes unseen. It stops at noise 0.1, since a step
+    to zero noise is infinitely long in log-SNR."""
+    u = torch.linspace(0, 1, num_steps + 1, dtype=F64)
+    part = u + 0.25 / math.pi * (2 * math.pi * u).sin()
+    return schedule.time(-2 * math.log(10) * (1 - 2 * part))
+
+
 def gently(schedule: Schedule, times: Tensor, halvings: int = 12) -> Tensor:
     """The grid with its first step cut into steps that double from 2^-12 of it.
 
@@ -233,17 +242,25 @@ def solver_order(solver: Solver, law: Mixture, counts: tuple[int, ...] = (20, 40
     """As the step is halved the error falls with the claimed order, to within 0.15.
 
     Judged on the last halving whose errors stand clear of round-off. On normal data, whose flow is affine, a method may
-    do better than its order (terms of the error cancel); not worse. The grid stops at noise 0.1, since a step to zero
-    noise is infinitely long in log-SNR.
+    do better than its order (terms of the error cancel); not worse.
     """
     schedule = law.process.schedule
-    grids = [gently(schedule, log_snr_grid(schedule, n, first=10.0, last=0.1)) for n in counts]
+    grids = [gently(schedule, uneven_grid(schedule, n)) for n in counts]
     errors = flow_errors(solver, law, grids)
     orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors) if fine > 5e-13]
     assert orders, errors
     assert orders[-1] > solver.order - 0.15, (orders, errors)
     if len(law.weights) > 1:
         assert orders[-1] < solver.order + 0.15, (orders, errors)
+
+
+def solver_meets_tolerance(make: Callable[[float], Solver], law: Mixture) -> None:
+    """An adaptive solver's error follows its tolerance. A substep may err by it once, and the flow from high noise
+    takes at most 20 substeps of any size that matters; and a stricter tolerance is more exact."""
+    times = log_snr_grid(law.process.schedule, 2, first=10.0, last=0.1)
+    errors = {tolerance: flow_errors(make(tolerance), law, [times])[0] for tolerance in (1e-3, 1e-5, 1e-7, 1e-9)}
+    assert all(error < 20 * tolerance for tolerance, error in errors.items()), errors
+    assert list(errors.values()) == sorted(errors.values(), reverse=True), errors
 
 
 def affine_law(solver: Solver, law: Mixture, times: Tensor) -> tuple[float, float]:
@@ -275,7 +292,7 @@ def solver_weak_order(solver: Solver, law: Mixture, counts: tuple[int, ...] = (5
     """A stochastic solver's mean and variance on normal data converge to the exact ones, with at least its order."""
     mean, variance = [], []
     for n in counts:
-        times = log_snr_grid(law.process.schedule, n, first=10.0, last=0.1)
+        times = uneven_grid(law.process.schedule, n)
         alpha, sigma = law.process.schedule.alpha(times[-1]), law.process.schedule.sigma(times[-1])
         got = affine_law(solver, law, times)
         mean.append(abs(got[0] - float(alpha * law.means[0])))

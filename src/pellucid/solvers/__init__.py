@@ -3,23 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..foundations.registry import Registry
 from .ancestral import DDIM, DDPM, Ancestral
+from .asinh import AsinhAdams
 from .base import Solver, sample
-from .multistep import DPMpp2M
-from .ode import Euler, Heun
+from .churn import EDMChurn
+from .deis import DEIS
+from .dopri import Dopri5
+from .er_sde import ERSDE
+from .langevin import ReverseDiffusion
+from .multistep import Adams, DPMpp2M, UniPC
+from .ode import RK4, DPMpp2S, Euler, Heun, Midpoint
+from .sde import SDE2, EulerMaruyama
+from .sde_multistep import DPMpp2MSDE, DPMpp3MSDE, SASolver
 
 SOLVERS: Registry[Callable[..., Solver]] = Registry(
     "solver",
     {
+        # Deterministic, one step.
+        "euler": Euler,
+        "ddim": DDIM,
+        "midpoint": Midpoint,
+        "heun": Heun,
+        "dpmpp-2s": DPMpp2S,
+        "rk4": RK4,
+        "dopri5": Dopri5,
+        # Deterministic, many steps.
+        "dpmpp-2m": DPMpp2M,
+        "dpmpp-3m": partial(Adams, order=3),
+        "adams": Adams,
+        "unipc-2": partial(UniPC, steps=2),
+        "unipc-3": partial(UniPC, steps=3),
+        "deis": DEIS,
+        "asinh-adams": AsinhAdams,
+        # Stochastic.
         "ancestral": Ancestral,
         "ddpm": DDPM,
-        "ddim": DDIM,
-        "euler": Euler,
-        "heun": Heun,
-        "dpmpp-2m": DPMpp2M,
+        "euler-maruyama": EulerMaruyama,
+        "reverse-diffusion": ReverseDiffusion,
+        "langevin": partial(ReverseDiffusion, corrector_steps=1),
+        "edm-churn": EDMChurn,
+        "sde-2": SDE2,
+        "dpmpp-2m-sde": DPMpp2MSDE,
+        "dpmpp-3m-sde": DPMpp3MSDE,
+        "sa-solver": SASolver,
+        "er-sde": ERSDE,
+        "asinh-sde": partial(AsinhAdams, steps=2, eta=0.5),
     },
 )
 
-__all__ = ["DDIM", "DDPM", "SOLVERS", "Ancestral", "DPMpp2M", "Euler", "Heun", "Solver", "sample"]
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "DEIS",
+    "ERSDE",
+    "RK4",
+    "SDE2",
+    "SOLVERS",
+    "Adams",
+    "Ancestral",
+    "AsinhAdams",
+    "DPMpp2M",
+    "DPMpp2MSDE",
+    "DPMpp2S",
+    "DPMpp3MSDE",
+    "Dopri5",
+    "EDMChurn",
+    "Euler",
+    "EulerMaruyama",
+    "Heun",
+    "Midpoint",
+    "ReverseDiffusion",
+    "SASolver",
+    "Solver",
+    "UniPC",
+    "sample",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +10,18 @@ from torch import Tensor
 
 from ..denoisers import Denoiser, LearnedVariance
 from ..foundations.errors import UserError
-from .gaussian import gaussian_process
+from ..processes.gaussian import Gaussian
+from .exponential import Move
+from .gaussian import Level, at_level, combine, euler, levels
+
+
+def bridge(now: Level, then: Level, eta: float) -> Move:
+    """`Gaussian.interpolate` as coefficients: x_s = keep x_t + gain x_0 + spread z, between the deterministic move
+    (eta = 0) and q(x_s given x_t, x_0) (eta = 1)."""
+    rho = now.alpha * then.sigma / (then.alpha * now.sigma)
+    # 1 - tau written without the cancellation that would lose a small rho.
+    keep = then.sigma / now.sigma * math.sqrt(1 - eta**2 + (eta * rho) ** 2)
+    return Move(keep, then.alpha - now.alpha * keep, then.sigma * eta * math.sqrt(max(1 - rho**2, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,8 @@ class Ancestral:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
+        if isinstance(denoiser.process, Gaussian):
+            return DDIM(eta=1.0)(denoiser, x, t, s, noise, carry)
         return denoiser.process.bridge(x, denoiser(x, t), t, s, noise[0]), carry
 
 
@@ -50,7 +64,7 @@ class DDPM:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        process = gaussian_process(denoiser)
+        _, now, then = levels(denoiser, t, s, at_level(carry))
         where: Tensor | float
         if self.variance is not None:
             x0, where = denoiser(x, t), self.variance
@@ -58,19 +72,22 @@ class DDPM:
             x0, where = denoiser.moments(x, t)
         else:
             raise UserError("this denoiser learned no variance: give DDPM a fixed one between 0 (small) and 1 (large)")
-        mean, lower, upper = process.posterior(x, x0, t, s)
-        # At s = 0 the lower bound is 0 and its logarithm has no value: the step is the mean, as in Ho et al.
-        tiny = lower.new_tensor(1e-30)
-        log_variance = where * upper.clamp_min(tiny).log() + (1 - where) * lower.clamp_min(tiny).log()
-        spread = (0.5 * log_variance).exp() * (s > 0)
-        return mean + spread * noise[0], carry
+        # The bridge has the lower variance. The upper is that of q(x_t given x_s), (sigma_t/sigma_s)^2 times as large.
+        keep, gain, spread = bridge(now, then, 1.0)
+        mean = combine((gain, x0), (keep, x))
+        if then.sigma == 0:
+            return mean, then
+        width = math.log(now.sigma / then.sigma)
+        if isinstance(where, Tensor):
+            return mean.addcmul((where * width).exp(), noise[0], value=spread), then
+        return combine((1.0, mean), (spread * math.exp(where * width), noise[0])), then
 
 
 @dataclass(frozen=True)
 class DDIM:
     """DDIM: from the deterministic move (eta = 0) to the bridge (eta = 1) (Song et al., "Denoising Diffusion Implicit
     Models", 2020, equations 12 and 16). With eta = 0 it solves the probability-flow ODE exactly where the noise
-    direction is constant: Euler's method in sigma/alpha."""
+    direction is constant: Euler's method in sigma/alpha, and DPM-Solver++ of first order."""
 
     eta: float = 0.0
     evaluations: ClassVar[int] = 1
@@ -88,5 +105,9 @@ class DDIM:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        fresh = noise[0] if self.eta else None
-        return gaussian_process(denoiser).interpolate(x, denoiser(x, t), t, s, fresh, self.eta), carry
+        _, now, then = levels(denoiser, t, s, at_level(carry))
+        x0 = denoiser(x, t)
+        if self.eta == 0:
+            return euler(x, x0, now, then), then
+        keep, gain, spread = bridge(now, then, self.eta)
+        return combine((gain, x0), (keep, x), (spread, noise[0])), then

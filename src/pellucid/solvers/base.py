@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,15 +19,18 @@ class Solver(Protocol):
 
     Attributes:
         draws: noise tensors that one step consumes.
-        evaluations: calls of the denoiser in one step.
+        evaluations: calls of the denoiser in one step; of an adaptive solver, in one substep.
         order: the order of convergence of its deterministic error; for a stochastic solver the weak order.
     """
 
     @property
     def draws(self) -> int: ...
 
-    evaluations: ClassVar[int]
-    order: ClassVar[int]
+    @property
+    def evaluations(self) -> int: ...
+
+    @property
+    def order(self) -> int: ...
 
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
