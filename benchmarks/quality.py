@@ -5,9 +5,10 @@
 
 (1): Binkowski et al., "Demystifying MMD GANs", 2018, section 4; unbiased at any number of items, so the main figure.
 (2): Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", 2017, section 3; biased upwards by a finite number
-of items, so it is comparable only at equal numbers, and needs more items than features. Features are scaled
-by one number, to a root mean square of 1 on the training digits. These features are not
-Inception's: neither figure is comparable with a published KID or FID.
+of items, so it is comparable only at equal numbers, and needs more items than features.
+
+Features are scaled by one number, to a root mean square of 1 on the training digits. They are not Inception's: neither
+figure is comparable with a published KID or FID.
 
 Run by itself it prints the floor: real training digits against held-out ones.
 """
