@@ -36,7 +36,8 @@ class Denoiser(Protocol):
         """The forward process it undoes."""
         ...
 
-    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor: ...
+    # `*args` is never used: with it a type checker takes a denoiser that names its conditions, such as label=None.
+    def __call__(self, x: Tensor, t: Tensor, *args: Any, **cond: Any) -> Tensor: ...
 
 
 @runtime_checkable

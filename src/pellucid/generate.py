@@ -12,7 +12,7 @@ from torch import Tensor
 from .data.arrays import Dataset
 from .data.inspect import contact_sheet
 from .denoisers import Denoiser
-from .foundations.errors import UserError
+from .foundations.errors import UserError, unknown
 from .foundations.rng import Stream
 from .guidance import Guided
 from .model import Model
@@ -20,6 +20,8 @@ from .processes.times import GRIDS
 from .solvers import SOLVERS, Solver
 from .solvers.base import Callback
 from .solvers.base import sample as integrate
+
+FITTED = "fitted"  # the name under which a model's own solvers go
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,32 @@ def settings_for(
         guidance_interval=default.guidance_interval,
         seed=seed,
     )
-    SOLVERS[chosen.solver], GRIDS[chosen.grid]
     if chosen.steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
+    solver_for(model, chosen)
     if guidance not in (None, 1.0) and not model.card.label_names:
         raise UserError("this model was trained without labels, so there is nothing to guide: leave guidance out")
     return chosen
+
+
+def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
+    """The solver and the time grid that settings name.
+
+    Raises:
+        UserError: an unknown name, or a fitted solver for a number of steps that the model was not tuned for.
+    """
+    if settings.solver == FITTED:
+        if settings.steps not in model.fitted:
+            known = ", ".join(map(str, sorted(model.fitted))) or "none"
+            raise UserError(
+                f"no fitted solver of {settings.steps} steps; there are: {known}. Fit one: "
+                f"pellucid tune {model.origin} --steps {settings.steps}"
+            )
+        solver = model.fitted[settings.steps]
+        return solver, solver.grid
+    if settings.solver not in SOLVERS:
+        raise unknown("solver", settings.solver, [*SOLVERS, FITTED])
+    return SOLVERS[settings.solver](), GRIDS[settings.grid](model.denoiser.process.schedule, settings.steps)
 
 
 def labels_for(model: Model, ids: Sequence[int], label: Sequence[str | int] | str | int | None) -> Tensor | None:
@@ -107,7 +129,7 @@ def sample(
         num: how many.
         label: a class, or several that are taken in turn; all classes in turn if absent; "none" for no class.
         guidance: classifier-free scale w of u + w (c - u); 1 is the plain conditional model.
-        solver: a name among `SOLVERS`, or a solver.
+        solver: a name among `SOLVERS`, "fitted" for one that `tune` made for this model, or a solver.
         steps: steps of the time grid.
         grid: a name among `GRIDS`.
         seed: any integer.
@@ -127,11 +149,11 @@ def sample(
         raise UserError(f"samples are numbered from 0, and the first cannot be {first}")
     named = solver if isinstance(solver, str) or solver is None else None
     settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, seed=seed)
-    mover = SOLVERS[settings.solver]() if named is not None or solver is None else solver
-    assert not isinstance(mover, str)
+    mover, times = solver_for(model, settings)
+    if solver is not None and not isinstance(solver, str):
+        mover = solver
     denoiser = guided(model, settings)
     process = model.denoiser.process
-    times = GRIDS[settings.grid](process.schedule, settings.steps)
     batches = batches_for(model, num, first=first, batch_size=batch_size)
     done, total = 0, len(batches) * settings.steps
     parts = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from .nn import NetworkSpec, build
 from .processes import weightings
 from .processes.gaussian import Gaussian
 from .processes.schedules import SCHEDULES
+from .solvers.fitted import Fitted
 from .train import checkpoint
 from .train.run import CONFIG, Run
 
 MODEL = "model.json"
 EMA = "ema.safetensors"
+TUNED = "tuned.json"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Model:
         card: what it is and how it is used.
         weights_hash: sha256 of the weights, which names the model in everything it makes.
         origin: where it was read from.
+        fitted: solvers that `tune` fitted to it, by their number of steps.
         notes: what a person should know of its reading: a damaged checkpoint that was passed over.
     """
 
@@ -116,6 +120,7 @@ class Model:
     card: Card
     weights_hash: str
     origin: str = ""
+    fitted: Mapping[int, Fitted] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -185,7 +190,21 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     saved = checkpoint.load(folder)
     if MODEL not in saved.documents or EMA not in saved.tensors:
         raise UserError(f"{folder} is no model: {MODEL} or {EMA} is missing")
-    return replace(from_checkpoint(saved, origin=str(path), device=device), notes=notes)
+    model = from_checkpoint(saved, origin=str(path), device=device)
+    return replace(model, fitted=_fitted(path / TUNED, model.weights_hash), notes=notes)
+
+
+def _fitted(path: Path, weights: str) -> dict[int, Fitted]:
+    """The fitted solvers kept beside a model; those of other weights are not its own, and are left aside."""
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["weights"] != weights:
+            return {}
+        return {int(steps): Fitted.from_json(solver) for steps, solver in values["solvers"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it and tune the model again") from None
 
 
 def from_checkpoint(saved: checkpoint.Checkpoint, *, origin: str, device: str | torch.device | None = None) -> Model:

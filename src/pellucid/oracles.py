@@ -171,3 +171,27 @@ def finite_oracle(
         labels: (K,), the items' classes, for conditioning.
     """
     return MixtureOracle(process, items, items.new_full((len(items),), smoothing**2), labels=labels)
+
+
+def quantile(law: MixtureOracle, u: Tensor, t: Tensor) -> Tensor:
+    """The u-quantile of p_t of a mixture on the line, by bisection in float64; u in (0, 1), shape (B, 1).
+
+    In one dimension the probability-flow ODE keeps the order of points, so its exact solution takes the u-quantile at
+    one time to the u-quantile at any other: every path is known without solving anything.
+
+    Raises:
+        UserError: a law of more than one dimension.
+    """
+    if law.means[0].numel() != 1:
+        raise UserError(f"quantiles are those of a law on the line; this one's items have {law.means[0].numel()} values")
+    alpha, sigma = law.process.schedule.alpha(t.double()), law.process.schedule.sigma(t.double())
+    weights = law._log_weights().exp()
+    means = alpha * law.means.flatten().double()
+    spread = (alpha.square() * law.variances.flatten().double() + sigma.square()).sqrt()
+    low = (means - 40 * spread).min().expand(u.shape)
+    high = (means + 40 * spread).max().expand(u.shape)
+    for _ in range(100):
+        middle = (low + high) / 2
+        below = (weights * torch.special.ndtr((middle - means) / spread)).sum(-1, keepdim=True) < u
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2

@@ -24,7 +24,7 @@ LINES: list[set[str]] = [
     {"processes", "nn", "operators", "metrics"},
     # L2
     {"denoisers"},
-    {"oracles", "losses", "autoencoders"},
+    {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching"},
     # L3
     {"solvers", "likelihood", "guidance", "restore"},
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
@@ -32,10 +32,11 @@ LINES: list[set[str]] = [
     {"train.checkpoint", "train.run"},
     {"model"},
     {"generate"},
-    {"made"},
+    {"made", "tune"},
     {"train", "ebm", "latent"},
     {"evaluate", "verify", "audit", "score"},
     {"report"},
+    {"verified_run"},
     {"reporting"},
     {"recipes"},
     # The face and L5

@@ -25,6 +25,11 @@ VERBS = {
         "pellucid.cli.likelihood:likelihood",
         "Say how probable the model thinks data are, in bits for each value.",
     ),
+    "tune": ("pellucid.cli.tune:tune", "Fit solvers of very few steps to a trained model."),
+    "verify": (
+        "pellucid.cli.verify:verify",
+        "Check every method against an exact law, or a trained model on its data.",
+    ),
     "report": ("pellucid.cli.report:report", "Write a run's page anew."),
     "info": ("pellucid.cli.info:info", "Say what a run, a model or a sampled picture is."),
     "doctor": ("pellucid.cli.doctor:doctor", "Look at this machine: what is there, how fast it is, what is missing."),
@@ -52,6 +57,9 @@ def application() -> App:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command and exits with its code."""
+    # Threads that wait by spinning starve one another where other work shares the cores: a training step then takes ten
+    # times as long. Asleep they cost some microseconds. It has to be said before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     arguments = sys.argv[1:] if arguments is None else arguments
     app = application()
     try:

@@ -1,0 +1,39 @@
+"""The suite: which checks there are, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ..foundations.registry import Registry
+from . import facts, solvers
+from .outcome import Check, Outcome, timed
+
+GROUPS: Registry[tuple[Check, ...]] = Registry(
+    "group of checks",
+    {
+        "noise": (facts.known_answers,),
+        "facts": (facts.table,),
+        "solvers": (solvers.orders,),
+        "laws": (solvers.laws_in_two_dimensions,),
+    },
+)
+
+
+def run(
+    groups: Iterable[str] | None = None, *, progress: Callable[[int, int], None] | None = None
+) -> Iterator[Outcome]:
+    """Runs groups of checks on exact laws, in order, and yields each outcome as it comes.
+
+    Args:
+        groups: names among `GROUPS`; all if absent.
+        progress: called with the checks done and in all.
+
+    Raises:
+        UserError: an unknown group.
+    """
+    chosen = list(groups) if groups is not None else list(GROUPS)
+    checks = [(name, check) for name in chosen for check in GROUPS[name]]
+    for done, (name, check) in enumerate(checks):
+        yield from timed(check, name)
+        if progress is not None:
+            progress(done + 1, len(checks))
