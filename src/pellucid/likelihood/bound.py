@@ -260,13 +260,12 @@ def _decoded(shaped: _Shaped, t: Tensor, decoder: Decoder, stream: Stream) -> tu
         z = stream.normal(shaped.x0.shape[1:], step=j)[0, 0]
         f, _, mean, y = shaped.at(same, z, torch.zeros_like(same))
         raw.append((decoder.nll(shaped.x0, mean, y, noise), f, z.double().flatten(1).square().sum(1)))
-    values = torch.stack(
-        [
-            nll - slope * _share(raw[j ^ 1][1], raw[j ^ 1][2]) * (square - shaped.size)
-            for j, (nll, _, square) in enumerate(raw)
-        ]
-    )
-    return values.mean(0), values.var(0) / len(values)
+    values = []
+    for j, (nll, _, square) in enumerate(raw):
+        _, f, other = raw[j ^ 1]
+        values.append(nll - slope * _share(f, other) * (square - shaped.size))
+    drawn = torch.stack(values)
+    return drawn.mean(0), drawn.var(0) / len(drawn)
 
 
 def _share(f: Tensor, square: Tensor) -> Tensor:

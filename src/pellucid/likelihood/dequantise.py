@@ -6,8 +6,9 @@ For x on a grid of spacing w, q a law of noise d in (-w/2, w/2]^D that may depen
 
 and the right-hand side grows with K (Burda et al., "Importance Weighted Autoencoders", 2016, theorem 1). q is uniform
 (Theis et al., "A Note on the Evaluation of Generative Models", 2016, section 3.1), or learned (Ho et al., "Flow++",
-2019, section 3.1): d = w (sigmoid(m(x) + exp(s(x)) e) - 1/2), e ~ N(0, 1). The gradient of (1) needs d log p/dx alone,
-which at small noise is the denoiser's own score, so q is fitted without integrating any path.
+2019, section 3.1): d = w (sigmoid(m(x) + exp(s(x)) e) - 1/2) with e logistic, so that m = s = 0 is the uniform law
+where the fit begins. The gradient of (1) needs d log p/dx alone, which at small noise is the denoiser's own score, so q
+is fitted without integrating any path.
 
 An estimate of log p with random probes inside the sum over k would be biased upwards. All k share an item's probes,
 which then cancel in the weights to first order; with the exact trace there is nothing to cancel.
@@ -53,7 +54,7 @@ class UniformNoise:
 
 
 class VariationalNoise(nn.Module):
-    """q learned: a small convolutional network gives m and s of each value; it starts near the uniform law."""
+    """q learned: a small convolutional network gives m and s of each value; it starts as the uniform law."""
 
     def __init__(self, channels: int, bin_width: float, width: int = 32) -> None:
         super().__init__()
@@ -67,16 +68,15 @@ class VariationalNoise(nn.Module):
         self.out = nn.Conv2d(width, 2 * channels, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         assert self.out.bias is not None
-        with torch.no_grad():
-            self.out.bias.zero_()[channels:] = 0.5  # exp(0.5): the logit-normal law nearest to the uniform one
+        nn.init.zeros_(self.out.bias)
 
     def draw(self, x: Tensor, stream: Stream, step: int) -> tuple[Tensor, Tensor]:
         """Noise d, (B, *), and log q(d given x), (B,)."""
-        e = stream.normal(x.shape[1:], step=step)[0, 0].to(x)
+        e = (stream.uniform(x.shape[1:], step=step)[0, 0] + 2.0**-25).logit().to(x)
         centre, log_scale = self.out(self.body(x)).chunk(2, dim=1)
         place = centre + log_scale.exp() * e
         log_slope = F.logsigmoid(place) + F.logsigmoid(-place) + log_scale + math.log(self.bin_width)
-        log_q = -0.5 * (e.square() + math.log(2 * math.pi)) - log_slope
+        log_q = F.logsigmoid(e) + F.logsigmoid(-e) - log_slope
         return self.bin_width * (place.sigmoid() - 0.5), log_q.double().flatten(1).sum(1)
 
 

@@ -32,7 +32,7 @@ from ..foundations.rng import Stream, subseed
 from .checks import check_count, check_data, gaussian_process, noise_range
 from .trace import TRACES, Trace
 
-_FEW_VALUES = 64  # up to here "auto" takes the exact trace
+_FEW_VALUES = 16  # up to here "auto" takes the exact trace
 _ADAMS = (
     (1.0,),
     (3 / 2, -1 / 2),
@@ -77,7 +77,7 @@ def log_prob(
     Args:
         denoiser: of a Gaussian process.
         x: data, (B, *), in the denoiser's scale.
-        trace: a name among `TRACES`; "auto" is exact up to 64 values and Hutchinson's beyond.
+        trace: a name among `TRACES`; "auto" is exact up to 16 values and Hutchinson's beyond.
         probes: random vectors at each step; the estimator's least if absent.
         steps: of the integration; the error falls with their fourth power.
         noise_min: sigma/alpha at which the path starts.
