@@ -90,7 +90,7 @@ def make(
     num: int,
     *,
     out: Path | None = None,
-    label: Sequence[str | int] | None = None,
+    label: Sequence[str | int] | str | int | None = None,
     guidance: float | None = None,
     solver: str | None = None,
     steps: int | None = None,
@@ -129,7 +129,7 @@ def make(
     seconds = time.perf_counter() - started
     ids = range(first, first + num)
     labels = labels_for(model, ids, label)
-    asked = None if label is None else tuple(str(each) for each in label)
+    asked = None if label is None else tuple(map(str, [label] if isinstance(label, str | int) else label))
     names = [None if labels is None else (*model.card.label_names, "none")[k] for k in _list(labels, num)]
     told = [
         Provenance(model.origin, model.weights_hash, settings, i, names[i - first], (batch.start, len(batch)), asked)

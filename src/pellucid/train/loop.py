@@ -131,9 +131,11 @@ def train(
 
     with stop_signals() as stop:
         if state.step == 0:
-            # So that a run killed in its first minute can be gone on with.
-            save(run, trainee, state, documents, keep=settings.keep)
-            pictures.make(run, trainee, items=0)
+            # So that a run killed in its first minute can be gone on with; one that goes on from here has it already.
+            if not checkpoint.step_folder(run.path, 0).exists():
+                save(run, trainee, state, documents, keep=settings.keep)
+            if not run.lines("samples"):
+                pictures.make(run, trainee, items=0)
         begun, meter, saved_at = state.items, _Meter(), time.perf_counter()
         started = meter.started
         while state.items < state.plan.total and not stop:

@@ -13,16 +13,19 @@ import torch
 from ..config import Config, Resolved, resolve
 from ..data.arrays import Dataset, split
 from ..data.open import open_dataset
+from ..denoisers import TARGETS
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..losses import DENSITIES
 from ..model import MODEL, Card, make_denoiser, make_process, option_checked
-from ..nn import NetworkSpec, build
+from ..nn import NETWORKS, NetworkSpec, build
+from ..processes.times import GRIDS
+from ..solvers import SOLVERS
 from . import checkpoint
 from .batches import Batches
 from .budget import Budget, parse_budget
 from .calibrate import calibrate
-from .engine import Engine, best_device
+from .engine import PRECISIONS, Engine, best_device
 from .loop import Observer, State, save, train
 from .pictures import Pictures
 from .plan import Plan
@@ -99,6 +102,8 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer) -> Finish
     ).with_values("measured on the data", {"process.sigma_data": config.process.sigma_data})
     resolved = resolved.with_values("calibration", {"training.precision": found.precision})
     config = resolved.config
+    # What cannot be built must fail before the folder is there.
+    trainee = _trainee(config, found.network, replace(engine, precision=found.precision))
     run = Run.create(path, config.model_dump(mode="json"), resolved.provenance)
     with run.lock():
         facts = {"kind": "calibration", "items": 0, "total": found.total, "network": found.network.to_json()}
@@ -119,7 +124,6 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer) -> Finish
             f"{_describe(found.network)}, {found.precision}{speed}: {found.total:,} items to see"
         )
         state = State(0, 0, Plan(found.total), seconds=found.seconds, seconds_budget=budget.seconds)
-        trainee = _trainee(config, found.network, replace(engine, precision=found.precision))
         card = _card(config, found.network, prepared)
         return _go(run, config, trainee, prepared, card, state, observer)
 
@@ -200,6 +204,7 @@ def _go(
 
 
 def _prepare(config: Config) -> _Prepared:
+    _names_checked(config)
     train_set, held = open_split(config)
     names = train_set.label_names if train_set.labels is not None else ()
     if config.process.sigma_data is None:
@@ -234,6 +239,16 @@ def _prepare(config: Config) -> _Prepared:
         data_facts=facts,
         config=config,
     )
+
+
+def _names_checked(config: Config) -> None:
+    """Refuses a name that no table has while nothing has been read or written."""
+    TARGETS[config.process.target]
+    PRECISIONS[config.training.precision]
+    SOLVERS[config.sampling.solver]
+    GRIDS[config.sampling.grid]
+    if config.network.kind is not None:
+        NETWORKS[config.network.kind]
 
 
 def _absolute(source: str | None) -> str | None:
