@@ -71,6 +71,5 @@ def _line(outcome: Any) -> None:
 
     mark = "ok  " if outcome.passed else "FAIL"
     allowed = f", within {outcome.tolerance}: {outcome.reason}" if outcome.tolerance else ""
-    say(
-        f"{mark} {outcome.seconds:6.2f} s  {outcome.name}: expected {outcome.expected}, found {outcome.observed}{allowed}"
-    )
+    found = f"expected {outcome.expected}, found {outcome.observed}"
+    say(f"{mark} {outcome.seconds:6.2f} s  {outcome.name}: {found}{allowed}")
