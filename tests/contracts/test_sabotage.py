@@ -14,10 +14,30 @@ import pytest
 import torch
 
 from pellucid.denoisers import TARGETS, Target
+from pellucid.foundations.errors import UserError
 from pellucid.processes import weightings
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import VE, VP, Betas, Sigmoid
-from pellucid.solvers import DDPM, Ancestral, DPMpp2M, Euler, Heun
+from pellucid.solvers import (
+    DDPM,
+    SOLVERS,
+    Ancestral,
+    Dopri5,
+    DPMpp2M,
+    Euler,
+    Heun,
+    asinh,
+    churn,
+    deis,
+    dopri,
+    er_sde,
+    exponential,
+    gaussian,
+    langevin,
+    multistep,
+    ode,
+    sde,
+)
 
 LAW = laws.Mixture(Gaussian(VP()))
 NORMAL = laws.normal(Gaussian(VP()))
@@ -169,6 +189,97 @@ class Deaf(Ancestral):
 @pytest.mark.parametrize("wrong", [OwnNoise(), Sociable(), Deaf()])
 def test_solvers_with_noise_of_their_own_are_found(wrong):
     fails(checks.solver_is_per_item, wrong, LAW)
+
+
+def changed(table, row, column, by):
+    """A Runge-Kutta table with one entry moved; row None is the weights."""
+    rows, weights = [list(r) for r in table[0]], list(table[1])
+    (weights if row is None else rows[row])[column] += by
+    return tuple(map(tuple, rows)), tuple(weights)
+
+
+def scaled(function, place, factor):
+    """The function with one entry of the sequence that it returns multiplied."""
+
+    def wrong(*arguments, **options):
+        values = list(function(*arguments, **options))
+        if len(values) > place:
+            values[place] *= factor
+        return type(values)(values)
+
+    return wrong
+
+
+def off_by(factor):
+    """`combine` with its last weight multiplied."""
+
+    def wrong(*terms):
+        *head, (weight, tensor) = terms
+        return gaussian.combine(*head, (weight * factor, tensor))
+
+    return wrong
+
+
+def louder(now, then, eta):
+    keep, gain, spread = exponential.move(now, then, eta)
+    return exponential.Move(keep, gain, 1.02 * spread)
+
+
+# One coefficient at a time: what is replaced, where, and by what.
+WRONG_COEFFICIENTS = {
+    "midpoint": (ode, "_MIDPOINT", changed(ode._MIDPOINT, None, 0, 0.02)),
+    "rk4": (ode, "_CLASSICAL", changed(ode._CLASSICAL, 1, 1, 0.02)),
+    "dpmpp-2s": (ode, "level_of", lambda schedule, rho: gaussian.level_of(schedule, 1.05 * rho)),
+    "dpmpp-2m": (multistep, "halved_shares", None),
+    "dpmpp-3m": (exponential, "moments", scaled(exponential.moments, 2, 0.5)),
+    "adams": (exponential, "moments", scaled(exponential.moments, 1, 0.97)),
+    "unipc-2": (exponential, "moments", scaled(exponential.moments, 2, 0.5)),
+    "unipc-3": (exponential, "moments", scaled(exponential.moments, 3, 0.5)),
+    "deis": (deis, "integrate_lagrange", scaled(exponential.integrate_lagrange, 2, 0.9)),
+    "asinh-adams": (asinh, "lagrange_values", None),
+    "euler-maruyama": (sde, "combine", off_by(1.05)),
+    "sde-2": (sde, "exact_shares", scaled(exponential.exact_shares, 1, 0.9)),
+    "dpmpp-2m-sde": (multistep, "move", louder),
+    "dpmpp-3m-sde": (multistep, "move", louder),
+    "sa-solver": (multistep, "move", louder),
+    "er-sde": (er_sde, "_weights", scaled(er_sde._weights, 1, 0.9)),
+    "reverse-diffusion": (langevin, "combine", off_by(1.05)),
+    "edm-churn": (churn, "combine", off_by(1.05)),
+}
+
+
+def shares_off(lams, now, then, eta):
+    right = exponential.halved_shares(lams, now, then, eta)
+    return [right[0] + 0.1 * right[1], 0.9 * right[1]] if len(right) == 2 else right
+
+
+def values_off(nodes, points):
+    right = exponential.lagrange_values(nodes, points)
+    # A slope too small by a tenth, with weights that still sum to one.
+    right[0] += 0.1 * right[1:].sum(0)
+    right[1:] *= 0.9
+    return right
+
+
+@pytest.mark.parametrize("name", WRONG_COEFFICIENTS)
+def test_each_wrong_coefficient_is_found(name, monkeypatch):
+    module, attribute, wrong = WRONG_COEFFICIENTS[name]
+    wrong = wrong or {"halved_shares": shares_off, "lagrange_values": values_off}[attribute]
+    stochastic = bool(SOLVERS[name]().draws)
+    check, law = (checks.solver_weak_order, NORMAL) if stochastic else (checks.solver_order, LAW)
+    check(SOLVERS[name](), law)
+    monkeypatch.setattr(module, attribute, wrong)
+    fails(check, SOLVERS[name](), law)
+
+
+@pytest.mark.parametrize("place", [(1, 0), (3, 2), (5, 3)])
+def test_a_wrong_entry_of_the_adaptive_table_is_found(place, monkeypatch):
+    row, column = place
+    rows = [list(r) for r in dopri._A]
+    rows[row][column] *= 1.01
+    monkeypatch.setattr(dopri, "_A", tuple(map(tuple, rows)))
+    with pytest.raises((AssertionError, UserError)):
+        checks.solver_meets_tolerance(lambda tolerance: Dopri5(tolerance, tolerance, max_substeps=300), LAW)
 
 
 # --- targets
