@@ -43,11 +43,12 @@ def child(path: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_for(there: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
-    """Looks without a pause: some of what is waited for is there for a millisecond."""
+    """Looks often: some of what is waited for is there for a few milliseconds."""
     end = time.monotonic() + seconds
     while not there():
         assert process.poll() is None, f"the child ended by itself with {process.returncode}"
         assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.0005)
 
 
 def newest(path: Path) -> int:

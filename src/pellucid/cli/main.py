@@ -95,4 +95,4 @@ def _one_line(error: CycloptsError) -> str:
 
 def _verb(arguments: list[str]) -> str:
     words = [word for word in arguments[:2] if not word.startswith("-")]
-    return " ".join(words[: 2 if words[:1] == ["data"] else 1]) + (" " if words else "")
+    return " ".join(words[: 2 if words == ["data", "inspect"] else 1]) + (" " if words else "")
