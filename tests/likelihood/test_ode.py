@@ -32,6 +32,13 @@ def test_exact_density(schedule: str, size: int, components: int) -> None:
     assert found.evaluations == (321 if size == 64 else 161)
 
 
+def test_exploding_variance() -> None:
+    oracle = mixture("ve", 2)
+    x = draws(oracle, 24)
+    # The prior N(0, 50^2) knows the data's unit variance to 1/50^2: 4e-4/2 nats for each value.
+    torch.testing.assert_close(log_prob(oracle, x).value, oracle.log_prob(x), rtol=0, atol=1e-3)
+
+
 def test_fourth_order() -> None:
     oracle = mixture("rectified", 2)
     x = draws(oracle, 200)
@@ -40,6 +47,19 @@ def test_fourth_order() -> None:
     orders = [math.log2(a / b) for a, b in pairwise(errors)]
     # The multistep rule starts with lower orders where both sides vanish, so it may only seem better than 4.
     assert min(orders) > 3.5, (errors, orders)
+
+
+def test_a_path_that_starts_at_large_noise() -> None:
+    """There the integrand does not vanish at its end, and the rule's own ends count; the value is p of blurred data."""
+    oracle = mixture("rectified", 2)
+    x = draws(oracle, 50)
+    level = torch.tensor(-2 * math.log(0.5), dtype=F64)
+    t = oracle.process.schedule.time(level)
+    alpha = oracle.process.schedule.alpha(t)
+    expected = oracle.log_prob(alpha * x, t) + 2 * alpha.log()
+    found = log_prob(oracle, x, noise_min=0.5, steps=96)
+    # The multistep rule's first steps, of 0.08, are of lower order: errors of 0.08^2/2 times slopes of a few tenths.
+    torch.testing.assert_close(found.value, expected, rtol=0, atol=3e-3)
 
 
 def test_integrates_to_one() -> None:

@@ -66,6 +66,7 @@ def likelihood(
     from ..config import resolve
     from ..data.open import open_dataset
     from ..foundations.errors import UserError
+    from ..likelihood import UniformNoise
     from ..model import load
     from ..score import learn_noise, scores
     from ..train.run import Run
@@ -92,6 +93,8 @@ def likelihood(
         assert train_set is not None
         console().print("learning the noise within the bins")
         noise = learn_noise(model, train_set, seed=seed)
+        if isinstance(noise, UniformNoise):
+            console().print("it is no better than uniform noise on training items: uniform noise is used")
     with steps_view("likelihood") as update:
         found = scores(
             model,

@@ -120,6 +120,7 @@ def fit_noise(
     x: Tensor,
     *,
     bin_width: float = 1 / 127.5,
+    level: float | None = None,
     steps: int = 300,
     batch_size: int = 32,
     learning_rate: float = 3e-3,
@@ -131,6 +132,8 @@ def fit_noise(
     Args:
         x: pictures on the grid, (N, C, H, W), that are not those to be judged.
         bin_width: w.
+        level: sigma/alpha at which the score is asked for; half a bin if absent. Networks that saw little of so small
+            noise are better asked at a few bins.
         steps, batch_size, learning_rate: of Adam, with a cosine decay.
         seed: of the pictures' order, the noise and the first weights.
         cond: conditions of the items, (N,) each, or the same for all.
@@ -141,8 +144,7 @@ def fit_noise(
     if x.ndim != 4:
         raise UserError(f"noise is learned for pictures (N, C, H, W), got the shape {tuple(x.shape)}")
     process = gaussian_process(denoiser)
-    # Half a bin: the score there is smooth over the bin, and networks were trained nearer to it.
-    level = bin_width / 2
+    level = bin_width / 2 if level is None else level
     t = process.schedule.time(torch.tensor(-2 * math.log(level), dtype=torch.float64))
     alpha = process.schedule.alpha(t).item()
     with torch.random.fork_rng(devices=[]):
