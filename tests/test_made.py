@@ -40,7 +40,8 @@ def test_a_picture_carries_its_settings(model: Model, tmp_path: Path) -> None:
     assert [t.label for t in told] == [f"class {i % 3}" for i in range(2, 7)]
     assert [t.batch for t in told] == [(2, 2), (2, 2), (4, 2), (4, 2), (6, 1)]
     assert {t.weights for t in told} == {model.weights_hash}
-    assert told[0].settings.guidance == 1.2345678901  # every digit, or the picture would be another
+    # every digit, or the picture would be another
+    assert told[0].settings.guidance == options(told[0].command())["guidance"] == 1.2345678901
     assert json.loads((made.folder / "made.json").read_text()) == json.loads(json.dumps([t.to_json() for t in told]))
     assert made.sheet.is_file()
 

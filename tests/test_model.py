@@ -45,6 +45,8 @@ def test_a_run_a_checkpoint_and_an_export_are_one_model(run: Path, tmp_path: Pat
     assert load(save(model, tmp_path / "export")).weights_hash == model.weights_hash
     saved = checkpoint.load(newest)
     assert model.weights_hash == checkpoint.weights_hash(saved.tensors["ema.safetensors"]) == saved.metadata["weights"]
+    for name, value in model.denoiser.network.state_dict().items():  # the average is used, not the last step's weights
+        assert torch.equal(value, saved.tensors["ema.safetensors"][name])
     assert not model.denoiser.training
     assert not any(p.requires_grad for p in model.denoiser.parameters())
     assert model.shape == (1, 8, 8)
