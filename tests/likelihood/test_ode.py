@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pellucid.foundations.errors import UserError
 from pellucid.likelihood import log_prob
+from pellucid.likelihood.ode import _gregory
 from pellucid.oracles import MixtureOracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.solvers import SOLVERS, sample
@@ -60,6 +61,14 @@ def test_a_path_that_starts_at_large_noise() -> None:
     found = log_prob(oracle, x, noise_min=0.5, steps=96)
     # The multistep rule's first steps, of 0.08, are of lower order: errors of 0.08^2/2 times slopes of a few tenths.
     torch.testing.assert_close(found.value, expected, rtol=0, atol=3e-3)
+
+
+@pytest.mark.parametrize("steps", [5, 6, 40])
+def test_the_rule_integrates_cubics(steps: int) -> None:
+    nodes = torch.linspace(0, 2, steps + 1, dtype=F64)
+    weights = torch.tensor(_gregory(steps), dtype=F64) * 2 / steps
+    for power in range(4):
+        assert (weights * nodes**power).sum().item() == pytest.approx(2 ** (power + 1) / (power + 1), rel=1e-12)
 
 
 def test_integrates_to_one() -> None:
