@@ -53,6 +53,16 @@ def cosine(schedule: Schedule, num_steps: int) -> Tensor:
     return _at_noise(schedule, angles.tan().log())
 
 
+def asinh(schedule: Schedule, num_steps: int, *, scale: float = 0.02) -> Tensor:
+    """asinh(N/scale) evenly spaced: like log-SNR at high noise, like N itself below `scale`, so that it reaches t = 0 by
+    steps that shrink with the noise, without a last jump."""
+    if not scale > 0:
+        raise UserError(f"the grid's scale must be positive, got {scale}")
+    first = math.asinh(_noise_ends(schedule, 0.0)[0] / scale)
+    places = torch.linspace(first, 0, _checked(num_steps) + 1, dtype=torch.float64)[:-1]
+    return _at_noise(schedule, (scale * places.sinh()).log())
+
+
 def _checked(num_steps: int) -> int:
     if num_steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {num_steps}")
@@ -80,7 +90,14 @@ Grid = Callable[[Schedule, int], Tensor]
 
 GRIDS: Registry[Grid] = Registry(
     "time grid",
-    {"uniform": uniform, "quadratic": quadratic, "log-snr": log_snr, "karras": karras, "cosine": cosine},
+    {
+        "uniform": uniform,
+        "quadratic": quadratic,
+        "log-snr": log_snr,
+        "karras": karras,
+        "cosine": cosine,
+        "asinh": asinh,
+    },
 )
 
 
