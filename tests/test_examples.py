@@ -37,12 +37,12 @@ def test_in_full(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_in_short(name):
-    """An untrained network gives the best affine denoiser, or the moments' score: samples of one normal law, 4 floors
-    from five petals (of 500 points, whose floor is 0.08). A hundred steps must show in the samples."""
+    """An untrained network gives the best affine denoiser, or the moments' score: samples of one normal law, 3 floors
+    from five petals (of 500 points, whose floor is 0.064). A hundred steps must show in the samples."""
     points = importlib.import_module("points")
     data = points.petals(500, 7)
     root = torch.linalg.cholesky(data.T.cov())
     normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) @ root.T
     alike = points.distance(normal) / points.noise_floor(500)
     ratios = importlib.import_module(name).main(num_steps=120, num=500)
-    assert max(ratios.values()) < 0.9 * alike, (ratios, alike)
+    assert next(iter(ratios.values())) < 0.75 * alike, (ratios, alike)

@@ -7,12 +7,14 @@ et al., "Score-Based Generative Modeling through Stochastic Differential Equatio
     dx/dt = f - 1/2 G G^T score                                                                                    (2)
 
 They know nothing of kernels, so they serve f that are not affine, and matrices. Where a kernel is known, solvers that
-use it need fewer steps: `ancestral` on matrices, and all others on schedules.
+use it need fewer steps: `ancestral` on matrices, and those of `SOLVERS` on schedules. On a discrete chain, whose rates
+jump in time, methods of order 2 fall to order 1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,12 +22,14 @@ from torch import Tensor
 
 from ..denoisers import Denoiser
 from ..foundations.errors import UserError
+from ..foundations.registry import Registry
 from ..processes.base import Process
 from ..processes.gaussian import Gaussian
 from ..processes.matrix import MatrixGaussian
 from ..processes.paths import SimulatedSDE
 from ..processes.sde import Dynamics, Reverse, ScheduleSDE
 from ..sde_denoisers import score_of
+from .base import Solver
 
 
 def dynamics(process: Process) -> Dynamics:
@@ -105,3 +109,8 @@ class FlowHeun:
         if s == 0:
             return guess, carry
         return x - 0.5 * h * (velocity + back.flow(guess, s)), carry
+
+
+REVERSE_SOLVERS: Registry[Callable[..., Solver]] = Registry(
+    "solver of any SDE", {"reverse-em": ReverseEuler, "reverse-heun": ReverseHeun, "flow-heun": FlowHeun}
+)
