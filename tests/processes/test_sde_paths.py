@@ -121,11 +121,11 @@ def test_simulated_moments_agree_with_a_kernel():
 
 
 def test_an_end_in_two_wells_is_refused():
-    two = simulate(SDE(well, lambda t: 0.3, (1,)), normal(3000, 1), num_steps=100)
+    two = simulate(SDE(well, lambda t: 0.3, (1,)), normal(2000, 1), num_steps=50)
     with pytest.raises(UserError, match=r"bits/dim.*fade towards t = 1"):
         check_prior(two)
     fading = SDE(lambda x, t: -6 * t * x + (1 - t) ** 2 * (2 * x).sin(), lambda t: (12 * t).sqrt(), (1,))
-    assert check_prior(simulate(fading, normal(3000, 1).sign(), num_steps=100)) < 0.005
+    assert check_prior(simulate(fading, normal(2000, 1).sign(), num_steps=50)) < 0.005
 
 
 def test_a_simulated_process_refuses_what_needs_a_kernel():
