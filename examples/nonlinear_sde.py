@@ -28,7 +28,7 @@ def beta(t: torch.Tensor) -> torch.Tensor:
     return 0.2 + 12 * t
 
 
-def main(num_steps: int = 2000, num: int = 2000) -> dict[str, float]:
+def main(num_steps: int = 1600, num: int = 2000) -> dict[str, float]:
     """Trains and samples; returns distances in units of the noise floor."""
     sde = SDE(
         lambda x, t: -0.5 * beta(t) * x + 2 * (1 - t) ** 2 * torch.sin(3 * x), lambda t: beta(t).sqrt(), shape=(2,)
