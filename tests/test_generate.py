@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from pellucid.config import ProcessSettings
 from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import Stream
 from pellucid.generate import batches_for, default_batch, gallery, guided, labels_for, sample, settings_for
-from pellucid.model import Model
+from pellucid.model import Model, make_denoiser
 from pellucid.solvers import SOLVERS
 
 from .small import untrained
@@ -151,3 +153,13 @@ def test_a_gallery_has_a_row_for_each_class(model: Model) -> None:
     image = gallery(model, samples, labels_for(model, range(6), None))
     assert image.width > 2 * 16
     assert image.height > 3 * 16
+
+
+def test_a_chain_that_ends_off_its_prior_is_refused_unless_forced(model: Model) -> None:
+    process = ProcessSettings(schedule="vp", schedule_options={"beta_max": 2.0}, sigma_data=0.5)
+    denoiser = make_denoiser(model.denoiser.network, process).eval()
+    short = replace(model, denoiser=denoiser, card=replace(model.card, process=process))
+    # alpha^2 at t = 1 is exp(-1.05): KL in bits is (0.35 x 0.25 - 0.35 - log(1 - 0.35)) / (2 log 2) a value
+    with pytest.raises(UserError, match=r"they differ by 0\.12.* bits/dim.*larger beta_max"):
+        sample(short, 2, steps=2)
+    assert sample(short, 2, steps=2, force=True).shape == (2, 3, 16, 16)

@@ -88,7 +88,7 @@ def judge(
     right = (predict(classifier, x) == truth).sum().item()
     accuracy = proportion("classifier_accuracy", int(right), len(held))
     trained = time.perf_counter()
-    made = sample(model, num, seed=seed, progress=progress).cpu()
+    made = sample(model, num, seed=seed, force=True, progress=progress).cpu()
     asked = labels_for(model, range(num), None)
     assert asked is not None
     asked = asked.cpu()
@@ -126,6 +126,6 @@ def denoising_strip(model: Model, *, seed: int = 0, looks: int = 9) -> Tensor:
         power = model.card.process.sigma_data or 1.0
         states.append(x * (power / ((alpha * power) ** 2 + sigma**2).sqrt()))
 
-    sample(model, classes, seed=seed, callback=keep, batch_size=classes)
+    sample(model, classes, seed=seed, force=True, callback=keep, batch_size=classes)
     chosen = np.linspace(0, len(states) - 1, min(looks, len(states))).round().astype(int)
     return torch.stack([states[i] for i in chosen]).cpu()

@@ -16,6 +16,7 @@ from .foundations.errors import UserError, unknown
 from .foundations.rng import Stream
 from .guidance import Guided
 from .model import Model
+from .processes.checks import check_prior
 from .processes.times import GRIDS
 from .solvers import SOLVERS, Solver
 from .solvers.base import Callback
@@ -34,6 +35,7 @@ class Settings:
     guidance: float
     guidance_interval: tuple[float, float] | None
     seed: int
+    force: bool = False
 
 
 def settings_for(
@@ -44,6 +46,7 @@ def settings_for(
     grid: str | None = None,
     guidance: float | None = None,
     seed: int = 0,
+    force: bool = False,
 ) -> Settings:
     """The settings of a sampling run, with the model's defaults filled in.
 
@@ -58,6 +61,7 @@ def settings_for(
         guidance=default.guidance if guidance is None else guidance,
         guidance_interval=default.guidance_interval,
         seed=seed,
+        force=force,
     )
     if chosen.steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
@@ -116,6 +120,7 @@ def sample(
     seed: int = 0,
     first: int = 0,
     batch_size: int | None = None,
+    force: bool = False,
     progress: Callable[[int, int], None] | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -135,11 +140,12 @@ def sample(
         seed: any integer.
         first: the number of the first sample.
         batch_size: how many are made together; chosen by the item's size if absent.
+        force: go on where the chain does not end at its prior, from which samples start; they are biased then.
         progress: called after each step with network batches done and in all.
         callback: passed to the loop over time, for each batch.
 
     Raises:
-        UserError: names or numbers that the model cannot serve.
+        UserError: names or numbers that the model cannot serve; without `force`, a chain that ends off its prior.
     """
     if num < 1:
         raise UserError(f"ask for at least 1 sample, got {num}")
@@ -148,12 +154,13 @@ def sample(
     if first < 0:
         raise UserError(f"samples are numbered from 0, and the first cannot be {first}")
     named = solver if isinstance(solver, str) or solver is None else None
-    settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, seed=seed)
+    settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
     mover, times = solver_for(model, settings)
     if solver is not None and not isinstance(solver, str):
         mover = solver
     denoiser = guided(model, settings)
     process = model.denoiser.process
+    check_prior(process, (model.card.process.sigma_data or 1.0) ** 2, force=force)
     batches = batches_for(model, num, first=first, batch_size=batch_size)
     done, total = 0, len(batches) * settings.steps
     parts = []

@@ -59,7 +59,7 @@ class Provenance:
         s = self.settings
         words: list[object] = ["pellucid", "sample", self.model, "-n", num, "--first", first, "--seed", s.seed]
         words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", repr(s.guidance)]
-        return shlex.join(map(str, [*words, *more]))
+        return shlex.join(map(str, [*words, *more, *(["--force"] if s.force else [])]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are kept in the file."""
@@ -98,6 +98,7 @@ def make(
     seed: int = 0,
     first: int = 0,
     batch_size: int | None = None,
+    force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Made:
     """Samples into files: a picture each, or one csv or npy where samples are no pictures, and a sheet of all.
@@ -110,7 +111,7 @@ def make(
     Raises:
         UserError: settings that the model cannot serve, or a folder in use; nothing is then written.
     """
-    settings = settings_for(model, solver=solver, steps=steps, grid=grid, guidance=guidance, seed=seed)
+    settings = settings_for(model, solver=solver, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
     folder = _folder(model, out)
     started = time.perf_counter()
     samples = sample(
@@ -124,6 +125,7 @@ def make(
         seed=seed,
         first=first,
         batch_size=batch_size,
+        force=force,
         progress=progress,
     )
     seconds = time.perf_counter() - started

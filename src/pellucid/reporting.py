@@ -104,7 +104,7 @@ def _final(model: Model, judged: evaluate.Judgement | None) -> tuple[Tensor, Ten
     num = classes * max(1, math.ceil(64 / classes))
     points = len(model.shape) == 1
     num = 2000 if points else min(num, 256)
-    return sample(model, num), labels_for(model, range(num), None)
+    return sample(model, num, force=True), labels_for(model, range(num), None)
 
 
 def _strip(model: Model, path: Path) -> None:

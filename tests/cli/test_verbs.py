@@ -168,3 +168,17 @@ def test_inspection_of_a_mixed_folder(tmp_path: Path, capsys: pytest.CaptureFixt
     assert out.count("left out") == BROKEN
     assert "drawings" in out
     assert sheet.is_file()
+
+
+def test_a_chain_that_ends_off_its_prior_is_trained_and_sampled_by_force_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    short = ["--set", "process.schedule=vp", "--set", "process.schedule_options={beta_max: 2}"]
+    asked = ["train", "digits8", *FLAGS, *short, "--budget", "64-items", "--out", run]
+    assert ended(*asked) == 2
+    assert "does not end at its prior" in capsys.readouterr().err
+    assert ended(*asked, "--force") == 0
+    assert ended("sample", run, "-n", 1, "--out", tmp_path / "made") == 2
+    assert "bits/dim" in capsys.readouterr().err
+    assert ended("sample", run, "-n", 1, "--out", tmp_path / "made", "--force") == 0

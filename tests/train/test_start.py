@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from pellucid.foundations.errors import UserError
 from pellucid.train import checkpoint
 from pellucid.train.plan import learning_rate
 from pellucid.train.run import Run
-from pellucid.train.start import resume
+from pellucid.train.start import begin, resume
 
 from ..small import Watcher, hashes, settings, trained
 
@@ -225,3 +226,12 @@ def test_names_are_checked_before_anything_is_written(tmp_path: Path, changes: d
     with pytest.raises(UserError, match=told):
         trained(tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_chain_that_ends_off_its_prior_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    short: dict[str, Any] = {"process__schedule": "vp", "process__schedule_options": {"beta_max": 2.0}}
+    with pytest.raises(UserError, match=r"bits/dim.*larger beta_max \(it is 2\)"):
+        trained(tmp_path / "run", **short)
+    assert not (tmp_path / "run").exists()
+    done = begin(settings(**short, training__budget="64-items"), tmp_path / "run", observer=Watcher(), force=True)
+    assert done.state.items == 64  # its pictures are made too

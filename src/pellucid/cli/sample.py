@@ -22,6 +22,7 @@ def sample(
     first: int = 0,
     batch_size: int | None = None,
     out: Path | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Draw samples from a trained model.
@@ -52,6 +53,8 @@ def sample(
         How many are made at once.
     out
         A new folder for the files; RUN/made-1, numbered, if absent.
+    force
+        Sample even where the model's chain does not end at its prior.
     json
         Print what was made as JSON.
     """
@@ -76,6 +79,7 @@ def sample(
             seed=seed,
             first=first,
             batch_size=batch_size,
+            force=force,
             progress=update,
         )
     if json:

@@ -21,6 +21,7 @@ def train(
     seed: int | None = None,
     config: Path | None = None,
     settings: Set = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train a model on your data, then write its report.
@@ -43,6 +44,8 @@ def train(
         A YAML file of settings, as in a run's config.yaml.
     settings
         One setting, as in training.lr=0.001; can be given again.
+    force
+        Train even where the chain does not end at its prior.
     json
         Print where the run stands as JSON.
     """
@@ -60,7 +63,7 @@ def train(
     layers.append(("flag", nested(dict(parse_setting(text) for text in settings or []))))
     resolved = resolve(layers)
     with training_view() as view:
-        finished = begin(resolved, out or _free(Path("runs") / recipe), observer=view)
+        finished = begin(resolved, out or _free(Path("runs") / recipe), observer=view, force=force)
     return _closing(finished, json)
 
 

@@ -38,7 +38,8 @@ class Pictures:
         started = time.perf_counter()
         model = Model(trainee.average, self.card, weights_hash="")
         name = f"items-{items:09d}.png"
-        made = sample(model, self.num, seed=self.seed)
+        # Whether the chain may be sampled at all was decided when the run began.
+        made = sample(model, self.num, seed=self.seed, force=True)
         labels = labels_for(model, range(self.num), None)
         path = run.samples / name
         path.parent.mkdir(exist_ok=True)

@@ -19,6 +19,7 @@ from ..foundations.rng import subseed
 from ..losses import DENSITIES
 from ..model import MODEL, Card, make_denoiser, make_process, option_checked
 from ..nn import NETWORKS, NetworkSpec, build
+from ..processes.checks import check_prior
 from ..processes.times import GRIDS
 from ..solvers import SOLVERS
 from . import checkpoint
@@ -69,8 +70,14 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
     return split(dataset, settings.holdout)
 
 
-def begin(resolved: Resolved, path: str | Path, *, observer: Observer) -> Finished:
+def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bool = False) -> Finished:
     """Trains a new run in a new folder, to the end of its budget or to a signal.
+
+    Args:
+        resolved: the settings.
+        path: a folder that does not exist or is empty.
+        observer: told of progress.
+        force: go on where the chain does not end at its prior on these data.
 
     Raises:
         UserError: settings, data or a folder that cannot be used; nothing is then written.
@@ -81,6 +88,7 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer) -> Finish
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         Run.create(path, {})  # refuses, before any work is done
     prepared = _prepare(config)
+    check_prior(prepared.batches.process, _spread(prepared.dataset) ** 2, force=force)
     for rejected in prepared.dataset.rejected:
         observer.message(f"left out {rejected.path}: {rejected.reason}")
     config = prepared.config
