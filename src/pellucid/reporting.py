@@ -21,6 +21,7 @@ from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluatio
 from .train.card import Card, write_card
 from .train.run import Run
 from .train.start import open_split
+from .verified_run import kept as verification
 
 _AGREEMENT = 0.95  # below it, the page says so
 _ACCURACY = 0.97
@@ -30,7 +31,7 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     """Writes report.html, report.json and MODEL_CARD.md from what is in the run folder, and returns the first.
 
     Pictures of the trained model are made where they are missing or older than its weights. Without a judgement, the
-    one kept in the folder stands, as long as it is of the same weights.
+    one kept in the folder stands, as long as it is of the same weights; so do the checks of `pellucid verify`.
     """
     run = Run.open(path)
     model = load(path)
@@ -42,7 +43,8 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     pictures = _pictures(run, model, judgement)
     evaluation = Evaluation(kept.numbers, kept.verdicts, pictures, kept.timings, weights=model.weights_hash)
     write_evaluation(run.path, evaluation)
-    page = write_report(run.path)
+    checked = verification(run.path, model.weights_hash)
+    page = write_report(run.path, sections=() if checked is None else (checked,))
     write_card(run.path, _card(run, model, evaluation.numbers))
     return page
 

@@ -18,9 +18,11 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
         How many samples a classifier judges.
     """
     from ..config import nested, resolve
+    from ..model import load
     from ..recipes import RECIPES
     from ..reporting import judge_run, report_run
     from ..train.start import begin
+    from ..verified_run import cost_table, keep, verify_run
     from .console import console, say, steps_view, training_view
     from .train import _free, _resume
 
@@ -36,7 +38,12 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
     console().print("training a classifier on the real digits, to judge the samples", markup=False)
     with steps_view("sampling") as update:
         judged = judge_run(path, samples, progress=update)
+    console().print("checking the model against exact laws", markup=False)
+    outcomes = list(verify_run(path, num_items=64, num_paths=8))
+    keep(path, outcomes, cost_table(load(path), num_paths=8))
     page = report_run(path, judgement=judged)
     say(judged.sentence())
+    passed = sum(outcome.passed for outcome in outcomes)
+    say(f"{passed} of {len(outcomes)} checks passed; all of them, on more items: pellucid verify {path}")
     say(f"Report: {page}")
     return 0

@@ -18,7 +18,7 @@ def verify(
 ) -> int:
     """Check every method against a law that is known exactly; or a trained model on its held-out data.
 
-    Exit code 1 if a check fails.
+    Exit code 1 if a check fails. A run's checks are kept beside it, and its report shows them.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ def verify(
         Print as JSON.
     """
     from ..foundations.errors import UserError
+    from ..model import load
     from ..verify import GROUPS, Outcome
     from ..verify import run as run_suite
     from .console import say, say_json, steps_view
@@ -39,6 +40,7 @@ def verify(
     if run is not None and only is not None:
         raise UserError("--only chooses among the checks on exact laws; leave it out when a run is given")
     outcomes: list[Outcome] = []
+    page = None
     with steps_view("checking") as update:
         if run is None:
             groups = None if only is None else [name.strip() for name in only.split(",")]
@@ -49,12 +51,15 @@ def verify(
                 if not json:
                     _line(outcome)
         else:
-            from ..verified_run import verify_run
+            from ..reporting import report_run
+            from ..verified_run import cost_table, keep, verify_run
 
             for outcome in verify_run(run, num_items=items):
                 outcomes.append(outcome)
                 if not json:
                     _line(outcome)
+            keep(run, outcomes, cost_table(load(run), num_paths=24))
+            page = report_run(run)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     seconds = sum(outcome.seconds for outcome in outcomes)
     if json:
@@ -63,6 +68,8 @@ def verify(
         say(f"{len(outcomes) - len(failed)} of {len(outcomes)} checks passed in {seconds:.0f} s")
         for outcome in failed:
             say(f"failed: {outcome.name}: expected {outcome.expected}, found {outcome.observed} ({outcome.reason})")
+        if page is not None:
+            say(f"Report: {page}")
     return 1 if failed else 0
 
 
