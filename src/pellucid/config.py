@@ -46,6 +46,7 @@ class ProcessSettings(Section):
     sigma_data: Positive | None = Field(None, description="the data's standard deviation; measured if absent")
     target: str = Field("edm", description="what the network predicts")
     weighting: str = Field("edm", description="the loss's weight")
+    learned_variance: bool = Field(False, description="learn the reverse step's variance too, by the hybrid loss")
     density: str = Field("log-normal", description="the law of training times")
     density_options: Options = Field(default_factory=dict)
 
@@ -78,6 +79,7 @@ class TrainingSettings(Section):
     ema: float = Field(
         0.05, ge=0, le=0.28, description="width of the weights' average, as a fraction of the run so far"
     )
+    uncertainty: bool = Field(False, description="learn the loss's size at each noise level, and divide by it")
     label_dropout: Fraction = Field(0.1, description="how often a label is hidden, for guidance")
     precision: str = Field("auto", description='"float32", "bfloat16", or "auto": bfloat16 where it is measured faster')
     compile: bool = False

@@ -18,7 +18,7 @@ from .guidance import Guided
 from .model import Model
 from .processes.checks import check_prior
 from .processes.times import GRIDS
-from .solvers import SOLVERS, Solver
+from .solvers import DDPM, SOLVERS, Solver
 from .solvers.base import Callback
 from .solvers.base import sample as integrate
 
@@ -72,7 +72,7 @@ def settings_for(
 
 
 def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
-    """The solver and the time grid that settings name.
+    """The solver and the time grid that settings name; "ddpm" with the model's own variance where it learned one.
 
     Raises:
         UserError: an unknown name, or a fitted solver for a number of steps that the model was not tuned for.
@@ -84,11 +84,15 @@ def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
                 f"no fitted solver of {settings.steps} steps; there are: {known}. Fit one: "
                 f"pellucid tune {model.origin} --steps {settings.steps}"
             )
-        solver = model.fitted[settings.steps]
-        return solver, solver.grid
+        fitted = model.fitted[settings.steps]
+        return fitted, fitted.grid
     if settings.solver not in SOLVERS:
         raise unknown("solver", settings.solver, [*SOLVERS, FITTED])
-    return SOLVERS[settings.solver](), GRIDS[settings.grid](model.denoiser.process.schedule, settings.steps)
+    solver: Solver = SOLVERS[settings.solver]()
+    plain = settings.guidance == 1 or not model.card.label_names  # a guided estimate has no variance of its own
+    if isinstance(solver, DDPM) and model.denoiser.learned_variance and plain:
+        solver = DDPM(variance=None)
+    return solver, GRIDS[settings.grid](model.denoiser.process.schedule, settings.steps)
 
 
 def labels_for(model: Model, ids: Sequence[int], label: Sequence[str | int] | str | int | None) -> Tensor | None:

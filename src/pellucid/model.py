@@ -100,7 +100,7 @@ def make_denoiser(network: torch.nn.Module, settings: ProcessSettings) -> Networ
     target = TARGETS[settings.target]()
     if isinstance(target, EDM) and settings.sigma_data is not None:
         target = EDM(settings.sigma_data)
-    return NetworkDenoiser(network, make_process(settings), target)
+    return NetworkDenoiser(network, make_process(settings), target, learned_variance=settings.learned_variance)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -97,7 +98,10 @@ def kept(path: str | Path, weights: str) -> Section | None:
         values = json.loads(file.read_text(encoding="utf-8"))
         if values["weights"] != weights:
             return None
-        costs = [Cost(**{k: float("nan") if v is None else v for k, v in cost.items()}) for cost in values["costs"]]
+        costs = [
+            Cost(c["solver"], c["evaluations"], *(math.nan if c[k] is None else c[k] for k in ("rms", "median")))
+            for c in values["costs"]
+        ]
         return section([Outcome(**outcome) for outcome in values["checks"]], costs)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file} cannot be read ({error}): delete it and verify the run again") from None

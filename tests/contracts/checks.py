@@ -194,7 +194,7 @@ def loss_meets_its_minimum(weighting: Weighting, schedule: Schedule) -> None:
     for when in (0.1, 0.5, 0.9):
         losses = denoising_loss(law, x0, torch.full((count,), when, dtype=F64), noise)
         alpha, sigma = schedule.alpha(scalar(when)), schedule.sigma(scalar(when))
-        least = weighting(alpha, sigma) * variance * sigma**2 / (alpha**2 * variance + sigma**2)
+        least = weighting.at(schedule, scalar(when)) * variance * sigma**2 / (alpha**2 * variance + sigma**2)
         # Four standard errors of a mean of squares.
         assert (losses.mean() - least).abs() < 4 * losses.std() / math.sqrt(count), when
 

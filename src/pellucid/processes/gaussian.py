@@ -33,7 +33,7 @@ class Gaussian(Process):
 
     Attributes:
         schedule: alpha(t) and sigma(t).
-        weighting: the loss's weight as a function of alpha and sigma, on the squared error of x_0.
+        weighting: the loss's weight on the squared error of x_0.
     """
 
     schedule: Schedule
@@ -106,8 +106,7 @@ class Gaussian(Process):
 
     def loss(self, prediction: Tensor, x0: Tensor, t: Tensor) -> Tensor:
         """Squared error of x_0, weighted and averaged over the item, shape (B,)."""
-        weight = self.weighting(self.schedule.alpha(t), self.schedule.sigma(t))
-        return weight * (prediction - x0).square().flatten(1).mean(1)
+        return self.weighting.at(self.schedule, t) * (prediction - x0).square().flatten(1).mean(1)
 
     def prior_kl(self, x0: Tensor) -> Tensor:
         # The constants in float64: in float32 they would cancel to nothing where the divergence is small.

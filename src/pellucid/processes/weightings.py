@@ -5,7 +5,9 @@ error of x_0. With s2 = (sigma/alpha)^2 the inverse signal-to-noise ratio:
 
     x0: 1      eps: 1/s2      v: 1 + 1/s2 (variance-preserving schedules)      flow: (1 + 1/sqrt(s2))^2
 
-(Salimans and Ho, "Progressive Distillation for Fast Sampling", 2022, section 4 and appendix D.)
+(Salimans and Ho, "Progressive Distillation for Fast Sampling", 2022, section 4 and appendix D.) A weight lambda on the
+squared error of the score is lambda alpha^2/sigma^4 here: sigma^2 gives the SNR, the loss on eps under a third name,
+and g^2 gives SNR |d log SNR/dt|, twice the integrand of the variational bound ("likelihood").
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..foundations.registry import Registry
+from .schedules import Betas, Schedule
 
 
 class Weighting(ABC):
@@ -25,6 +28,10 @@ class Weighting(ABC):
     @abstractmethod
     def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """The weight on the squared error of x_0."""
+
+    def at(self, schedule: Schedule, t: Tensor) -> Tensor:
+        """The weight at times t of a schedule, of t's shape."""
+        return self(schedule.alpha(t), schedule.sigma(t))
 
 
 def _snr(alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -65,6 +72,45 @@ class Flow(Weighting):
 
 
 @dataclass(frozen=True)
+class Score(Weighting):
+    """The squared error of the score itself, lambda = 1."""
+
+    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return (alpha / sigma.square().clamp_min(1e-18)).square()
+
+
+@dataclass(frozen=True)
+class Likelihood(Weighting):
+    """The diffusion term of the variational bound, in nats: over time, 1/2 SNR |d log SNR/dt| = 1/2 g^2 alpha^2/sigma^4
+    (Song et al., "Maximum Likelihood Training of Score-Based Diffusion Models", 2021; Kingma et al., "Variational
+    Diffusion Models", 2021, eq. 17); on a chain of T steps, T L_{t-1} = T/2 (SNR_s - SNR_t), and on its first step
+    T/2 SNR_t, a normal decoder of width sigma/alpha. Called with alpha and sigma alone, it is for each unit of log-SNR.
+    """
+
+    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        return 0.5 * _snr(alpha, sigma)
+
+    def at(self, schedule: Schedule, t: Tensor) -> Tensor:
+        each = super().at(schedule, t)
+        if not isinstance(schedule, Betas):
+            return each * log_snr_rate(schedule, t)
+        s = step_before(schedule, t)
+        gap = schedule.log_snr(s) - schedule.log_snr(t.double())
+        return each * schedule.num_steps * torch.where(s > 0, torch.expm1(gap), 1.0).to(t)
+
+
+def step_before(chain: Betas, t: Tensor) -> Tensor:
+    """The time of a chain's step before t, in float64; exactly 0 before the first, though t be rounded to float32."""
+    place = t.double() * chain.num_steps
+    return (torch.where((place - place.round()).abs() < 1e-3, place.round(), place) - 1).clamp_min(0) / chain.num_steps
+
+
+def log_snr_rate(schedule: Schedule, t: Tensor) -> Tensor:
+    """|d log SNR/dt| = g^2/sigma^2, of t's shape."""
+    return (schedule.diffusion(t) / schedule.sigma(t).clamp_min(1e-8)).square()
+
+
+@dataclass(frozen=True)
 class MinSNR(Weighting):
     """min(SNR, gamma) (Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2023)."""
 
@@ -86,5 +132,17 @@ class EDM(Weighting):
 
 
 WEIGHTINGS: Registry[Weighting] = Registry(
-    "weighting", {"x0": X0(), "eps": Eps(), "v": V(), "flow": Flow(), "min_snr": MinSNR(), "edm": EDM()}
+    "weighting",
+    {
+        "x0": X0(),
+        "eps": Eps(),
+        "snr": Eps(),
+        "sigma2": Eps(),
+        "v": V(),
+        "flow": Flow(),
+        "score": Score(),
+        "min_snr": MinSNR(),
+        "edm": EDM(),
+        "likelihood": Likelihood(),
+    },
 )

@@ -10,6 +10,7 @@ appendix I.1, spread their times over a batch for the same end: less variance.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ from ..data.order import item_at
 from ..foundations.rng import Stream, subseed
 from ..losses import TimeDensity
 from ..processes.gaussian import Gaussian
+from ..processes.weightings import Likelihood
+
+Warp = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 times the golden ratio's fraction
 
@@ -35,12 +39,20 @@ def golden(positions: np.ndarray, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one micro-batch of training needs."""
+    """What one micro-batch of training needs.
+
+    Attributes:
+        x0, t, noise, label: the items, their times, noise and classes.
+        factor: what each loss is multiplied by, where times are drawn more often than the loss means; else None.
+        u: the uniform numbers behind the times, after any change of their law.
+    """
 
     x0: Tensor
     t: Tensor
     noise: Tensor
     label: Tensor | None
+    factor: Tensor | None = None
+    u: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,13 @@ class Batches:
     flip: bool = False
     device: torch.device | str = "cpu"
 
-    def at(self, start: int, count: int) -> Batch:
-        """The batch of positions start ... start + count - 1."""
+    def at(self, start: int, count: int, warp: Warp | None = None) -> Batch:
+        """The batch of positions start ... start + count - 1.
+
+        Args:
+            start, count: which positions.
+            warp: the state of an adaptive density: uniform numbers to those of another law, and the losses' factors.
+        """
         positions = np.arange(start, start + count, dtype=np.int64)
         x0, label = self.data.fetch(item_at(subseed(self.seed, "order"), positions, len(self.data)))
         stream = Stream(subseed(self.seed, "training"), torch.from_numpy(positions).to(self.device))
@@ -81,4 +98,11 @@ class Batches:
         if label is not None:
             label = torch.where(coins[:, 1] < self.label_dropout, self.null_label, label.to(self.device))
         u = torch.from_numpy(golden(positions, self.seed)).to(self.device)
-        return Batch(x0, self.density.times(self.process.schedule, u), noise, label)
+        factor = None
+        if warp is not None:
+            u, factor = warp(u)
+        t = self.density.times(self.process.schedule, u)
+        if isinstance(self.process.weighting, Likelihood):
+            over = 1 / self.density.density(self.process.schedule, t)
+            factor = over if factor is None else factor * over
+        return Batch(x0, t, noise, label, factor, u)

@@ -113,4 +113,5 @@ def _network(
             if training_flops(spec) * probe >= 2.0**exponent:
                 continue
             break
-    return replace(spec, **given)
+    # A learned variance is a second output for each value.
+    return replace(spec, **given, output_multiplier=2 if config.process.learned_variance else 1)

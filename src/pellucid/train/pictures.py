@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from ..generate import gallery, labels_for, sample
-from ..losses import denoising_loss
 from ..model import Card, Model
 from .batches import Batches
+from .objective import objective
 from .run import Run
 from .trainee import Trainee
 
@@ -57,6 +57,5 @@ class Pictures:
         """The averaged weights' loss on the same held-out items, times and noise at every look."""
         assert self.held is not None
         batch = self.held.at(0, min(_HELD_OUT, len(self.held.data)))
-        cond = {} if batch.label is None else {"label": batch.label}
         with trainee.engine.autocast():
-            return denoising_loss(trainee.average, batch.x0, batch.t, batch.noise, **cond).mean().item()
+            return objective(trainee.average, batch).mean().item()

@@ -13,10 +13,14 @@ from ..config import TrainingSettings
 from ..denoisers import NetworkDenoiser
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
-from ..losses import denoising_loss
+from ..losses import LossHistory, Uncertainty
 from . import ema
 from .batches import Batches
 from .engine import Engine
+from .objective import objective
+
+LOSSES = "losses.safetensors"  # what the loss has learned, where it learns
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Diverged(UserError):
@@ -30,6 +34,8 @@ class Trainee:
         denoiser: what learns.
         average: its power-function average, which samples and is kept.
         optimizer: AdamW.
+        uncertainty: u of `losses.Uncertainty`, where the settings ask for it.
+        history: what an adaptive time density has seen, from the first step with one.
     """
 
     def __init__(self, denoiser: NetworkDenoiser, settings: TrainingSettings, engine: Engine) -> None:
@@ -45,6 +51,10 @@ class Trainee:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self.uncertainty = Uncertainty().to(engine.device) if settings.uncertainty else None
+        if self.uncertainty is not None:
+            self.optimizer.add_param_group({"params": list(self.uncertainty.parameters()), "weight_decay": 0.0})
+        self.history: LossHistory | None = None
         if settings.compile:
             self.denoiser.network.compile()
         self._weights = list(self.denoiser.parameters())
@@ -68,15 +78,23 @@ class Trainee:
         torch.manual_seed(subseed(settings.seed, f"dropout/{step}") % (1 << 63))
         micro = -(-settings.batch_size // settings.accumulate)
         total = torch.zeros((), device=self.engine.device)
+        if batches.density.adaptive and self.history is None:
+            self.history = LossHistory(device=self.engine.device)
+        seen: list[tuple[Tensor, Tensor]] = []
         for start in range(0, settings.batch_size, micro):
             count = min(micro, settings.batch_size - start)
-            batch = batches.at(items + start, count)
-            cond = {} if batch.label is None else {"label": batch.label}
+            warp = {} if self.history is None else {"warp": self.history.warp}
+            batch = batches.at(items + start, count, **warp)
             with self.engine.autocast():
-                losses = denoising_loss(self.denoiser, batch.x0, batch.t, batch.noise, **cond)
+                losses = objective(self.denoiser, batch)
             loss = losses.sum() / settings.batch_size
-            loss.backward()
             total += loss.detach()
+            if self.history is not None and batch.u is not None:
+                seen.append((batch.u, losses.detach() / self.history.factors(batch.u)))
+            if self.uncertainty is not None:
+                level = self.denoiser.noise_level(batch.t)
+                loss = self.uncertainty.weigh(losses, level).sum() / settings.batch_size
+            loss.backward()
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
         if not bool(torch.isfinite(total + norm)):
             self.optimizer.zero_grad()
@@ -90,6 +108,9 @@ class Trainee:
         self.optimizer.step()
         self.optimizer.zero_grad()
         ema.update(self._averages, self._weights, step, self.gamma)
+        if self.history is not None:
+            for u, losses in seen:
+                self.history.update(u, losses)
         return total, norm
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -100,11 +121,17 @@ class Trainee:
             for name, weight in zip(names, self._weights, strict=True)
             for key, value in self.optimizer.state.get(weight, {}).items()
         }
-        return {
+        found = {
             "model.safetensors": dict(self.denoiser.network.state_dict()),
             "ema.safetensors": dict(self.average.network.state_dict()),
             "optimizer.safetensors": moments,
         }
+        beside = {} if self.history is None else self.history.tensors()
+        if self.uncertainty is not None:
+            weight = self.uncertainty.weight
+            beside["uncertainty/weight"] = weight.detach()
+            beside.update({f"uncertainty/{key}": value for key, value in self.optimizer.state.get(weight, {}).items()})
+        return {**found, LOSSES: beside} if beside else found
 
     def restore(self, tensors: dict[str, dict[str, Tensor]]) -> None:
         """Takes the state that `tensors` gave."""
@@ -113,13 +140,28 @@ class Trainee:
         moments = tensors["optimizer.safetensors"]
         for (name, weight), _ in zip(self.denoiser.network.named_parameters(), self._weights, strict=True):
             state: dict[str, Any] = {}
-            for key in ("step", "exp_avg", "exp_avg_sq"):
+            for key in _MOMENTS:
                 if f"{name}/{key}" in moments:
                     value = moments[f"{name}/{key}"]
                     # The moments follow the weight's own memory order, as the optimiser made them.
                     state[key] = value if key == "step" else torch.empty_like(weight).copy_(value)
             if state:
                 self.optimizer.state[weight] = state
+        self._restore_beside(tensors.get(LOSSES, {}))
+
+    def _restore_beside(self, tensors: dict[str, Tensor]) -> None:
+        """What the loss itself has learned."""
+        if "history/squares" in tensors:
+            self.history = LossHistory(len(tensors["history/squares"]), device=self.engine.device)
+            self.history.restore(tensors)
+        if self.uncertainty is not None and "uncertainty/weight" in tensors:
+            weight = self.uncertainty.weight
+            weight.data.copy_(tensors["uncertainty/weight"])
+            moments = {key: tensors[f"uncertainty/{key}"] for key in _MOMENTS if f"uncertainty/{key}" in tensors}
+            if moments:
+                self.optimizer.state[weight] = {
+                    key: value if key == "step" else value.to(weight) for key, value in moments.items()
+                }
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learning weights."""
