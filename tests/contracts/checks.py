@@ -16,10 +16,10 @@ from torch import Tensor
 
 from pellucid.denoisers import NetworkDenoiser, Target
 from pellucid.foundations.rng import Stream
-from pellucid.losses import denoising_loss
+from pellucid.losses import TimeDensity, bound_loss, denoising_loss, hybrid_loss
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES, Betas, Schedule
-from pellucid.processes.weightings import Weighting
+from pellucid.processes.weightings import WEIGHTINGS, Weighting
 from pellucid.solvers import Solver, sample
 
 F64 = torch.float64
@@ -197,6 +197,93 @@ def loss_meets_its_minimum(weighting: Weighting, schedule: Schedule) -> None:
         least = weighting.at(schedule, scalar(when)) * variance * sigma**2 / (alpha**2 * variance + sigma**2)
         # Four standard errors of a mean of squares.
         assert (losses.mean() - least).abs() < 4 * losses.std() / math.sqrt(count), when
+
+
+def likelihood_is_the_bound(density: TimeDensity, schedule: Schedule, noise_min: float) -> None:
+    """On normal data of variance v the likelihood weight times the exact denoiser's error, over the density of its
+    times, has the mean 1/2 log((1 + v SNR) at noise_min / (1 + v SNR) at t = 1), in nats, whatever the density."""
+    v, count = 0.3, 400_000
+    u = ((torch.arange(count, dtype=F64) + 0.5) / count).clamp_max(1 - 2.0**-24)
+    t = density.times(schedule, u)
+    snr = schedule.log_snr(t).exp()
+    each = WEIGHTINGS["likelihood"].at(schedule, t) * v / (1 + v * snr) / density.density(schedule, t)
+    found = float(torch.where(snr <= noise_min**-2, each, 0.0).mean())
+    end = float(schedule.log_snr(torch.ones((), dtype=F64)).exp())
+    exact = 0.5 * math.log((1 + v / noise_min**2) / (1 + v * end))
+    # The midpoint rule on so many points; where 1/p is steep at the cut, one point more or less is 1e-4 of it.
+    assert abs(found - exact) < 2e-3 * exact, (found, exact)
+
+
+def chain_loss_is_the_bound(num_steps: int = 40) -> None:
+    """On a chain the likelihood-weighted error of x_0 is T L_{t-1}: per item the same as `bound_loss`, and the exact
+    sum of the divergences for normal data of variance v, whose reverse means differ by gain (x_0 - x0hat)."""
+    betas = torch.linspace(0.005, 0.5, num_steps, dtype=F64)
+    process, v = Gaussian(Betas(tuple(betas.tolist())), WEIGHTINGS["likelihood"]), 0.4
+    law = normal(process, 0.0, v)
+    bar = torch.cat([torch.ones(1, dtype=F64), (1 - betas).cumprod(0)])
+    # Ho et al. 2020, equations 7 and 8: the posterior's weight on x_0 and its variance, for i = 2 ... T.
+    gain = bar[1:-1].sqrt() * betas[1:] / (1 - bar[2:])
+    lower = (1 - bar[1:-1]) / (1 - bar[2:]) * betas[1:]
+    left = v * (1 - bar[2:]) / (bar[2:] * v + 1 - bar[2:])
+    exact = 0.5 * gain.square() / lower * left * num_steps
+    count = 20_000
+    unit, noise = torch.randn(2, count, 1, dtype=F64, generator=torch.Generator().manual_seed(4))
+    x0 = math.sqrt(v) * unit
+    for i in (2, 3, num_steps // 2, num_steps):
+        t = torch.full((count,), i / num_steps, dtype=F64)
+        weighted, bound = denoising_loss(law, x0, t, noise), bound_loss(law, x0, t, noise)
+        torch.testing.assert_close(weighted, bound, rtol=1e-9, atol=0)
+        spread = 4 * weighted.std() / math.sqrt(count)  # four standard errors
+        assert (weighted.mean() - exact[i - 2]).abs() < spread, (i, float(weighted.mean()), float(exact[i - 2]))
+    first = torch.full((count,), 1 / num_steps, dtype=F64)
+    torch.testing.assert_close(denoising_loss(law, x0, first, noise), bound_loss(law, x0, first, noise))
+
+
+class Width(torch.nn.Module):
+    """An exact denoiser whose v is one free number for each step of its chain."""
+
+    learned_variance = True
+
+    def __init__(self, law: Mixture) -> None:
+        super().__init__()
+        self.law, self.process = law, law.process
+        assert isinstance(law.process.schedule, Betas)
+        self.v = torch.nn.Parameter(torch.full((law.process.schedule.num_steps + 1,), 0.5, dtype=F64))
+
+    def moments(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The exact mean, and v of each step."""
+        return self.law(x, t), self.v[(t * (len(self.v) - 1)).round().long()][:, None].expand_as(x)
+
+
+def hybrid_learns_the_variance(v: float, num_steps: int = 12) -> None:
+    """The hybrid loss leads v to where the reverse step has its exact variance, known for normal data of variance v."""
+    betas = torch.linspace(0.05, 0.5, num_steps, dtype=F64)
+    denoiser = Width(normal(Gaussian(Betas(tuple(betas.tolist()))), 0.0, v))
+    each = 4000
+    i = torch.arange(2, num_steps + 1).repeat(each)
+    # Normal numbers whose mean square is exactly 1 on each step, so that little is left to chance.
+    unit, noise = torch.randn(2, each, num_steps - 1, dtype=F64, generator=torch.Generator().manual_seed(5))
+    unit = unit / unit.square().mean(0).sqrt()
+    noise = noise - unit * (unit * noise).mean(0)
+    noise = noise / noise.square().mean(0).sqrt()
+    x0, z, t = math.sqrt(v) * unit.reshape(-1, 1), noise.reshape(-1, 1), i.double() / num_steps
+    steps = torch.optim.LBFGS([denoiser.v], lr=1, max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        steps.zero_grad()
+        loss = 1e3 * hybrid_loss(denoiser, x0, t, z).mean()
+        loss.backward()
+        return loss
+
+    steps.step(closure)
+    bar = torch.cat([torch.ones(1, dtype=F64), (1 - betas).cumprod(0)])
+    before, now = bar[1:-1], bar[2:]
+    # x_{i-1} and x_i are jointly normal: the variance of one given the other, from their covariance alone.
+    around, ahead = before * v + 1 - before, now * v + 1 - now
+    exact = around - (1 - betas[1:]) * around.square() / ahead
+    lower, upper = (1 - before) / (1 - now) * betas[1:], betas[1:]
+    found = lower * (upper / lower) ** denoiser.v.detach()[2:]
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=0)
 
 
 # --- solvers

@@ -15,6 +15,7 @@ import torch
 
 from pellucid.denoisers import TARGETS, Target
 from pellucid.foundations.errors import UserError
+from pellucid.losses import DENSITIES, Uniform, hybrid
 from pellucid.processes import weightings
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import VE, VP, Betas, Sigmoid
@@ -351,6 +352,40 @@ def test_a_wrong_corruption_misses_the_minimum(monkeypatch):
     right = Gaussian.corrupt
     monkeypatch.setattr(Gaussian, "corrupt", lambda self, x0, t, noise: right(self, x0, t, 1.1 * noise))
     fails(checks.loss_meets_its_minimum, weightings.EDM(), VP())
+
+
+@pytest.mark.parametrize("place", ["rate", "density"])
+def test_a_wrong_likelihood_weight_misses_the_bound(place, monkeypatch):
+    arguments = (DENSITIES["uniform"](), VP(), 0.2)
+    checks.likelihood_is_the_bound(*arguments)
+    if place == "rate":
+        right = weightings.log_snr_rate
+        monkeypatch.setattr(weightings, "log_snr_rate", lambda schedule, t: 1.01 * right(schedule, t))
+    else:
+        dense = Uniform.density
+        monkeypatch.setattr(Uniform, "density", lambda self, schedule, t: 1.01 * dense(self, schedule, t))
+    fails(checks.likelihood_is_the_bound, *arguments)
+
+
+def test_a_wrong_chain_weight_misses_the_bound(monkeypatch):
+    checks.chain_loss_is_the_bound()
+    right = weightings.Likelihood.__call__
+    monkeypatch.setattr(weightings.Likelihood, "__call__", lambda self, a, s: 1.1 * right(self, a, s))
+    fails(checks.chain_loss_is_the_bound)
+
+
+@pytest.mark.parametrize("wrong", ["width", "gap"])
+def test_a_wrong_hybrid_loss_learns_another_variance(wrong, monkeypatch):
+    checks.hybrid_learns_the_variance(0.4)
+    right = hybrid.step_divergence
+
+    def off(process, x0hat, x0, t, s, v):
+        if wrong == "width":  # the ratio of the variances a hundredth off
+            return right(process, x0hat, x0, t, s, 1.01 * v)
+        return right(process, x0 + 1.01 * (x0hat - x0), x0, t, s, v)
+
+    monkeypatch.setattr(hybrid, "step_divergence", off)
+    fails(checks.hybrid_learns_the_variance, 0.4)
 
 
 # --- schedules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from pellucid.config import ProcessSettings, TrainingSettings
 from pellucid.data.arrays import Dataset
 from pellucid.data.codecs import ImageCodec
-from pellucid.losses import LogNormal
+from pellucid.losses import Importance, LogNormal
 from pellucid.model import make_denoiser, make_process
 from pellucid.nn import NetworkSpec, build
 from pellucid.train.batches import Batches
@@ -147,3 +148,50 @@ def test_a_loss_that_is_no_number_leaves_everything_as_it_was() -> None:
     other = trainee()
     steps(other, 2)
     assert steps(one, 1, start=2) == steps(other, 1, start=2)
+
+
+def learning() -> tuple[Trainee, Batches]:
+    """A trainee whose loss has a state of its own: an uncertainty, and times drawn where the loss is large."""
+    data = batches()
+    return trainee(uncertainty=True), replace(data, density=Importance())
+
+
+def test_what_the_loss_learned_is_in_the_checkpoint() -> None:
+    one, data = learning()
+
+    def go(who: Trainee, start: int, num: int) -> list[float]:
+        return [who.step(data, items=12 * k, step=k + 1, lr=1e-2)[0].item() for k in range(start, start + num)]
+
+    go(one, 0, 80)  # 15 losses for each of 64 bins: the times are no longer uniform
+    kept = {file: {key: value.clone() for key, value in group.items()} for file, group in one.tensors().items()}
+    assert set(kept["losses.safetensors"]) >= {"history/squares", "uncertainty/weight", "uncertainty/exp_avg"}
+    assert one.history is not None
+    assert one.history.shares().std() > 0
+    other, _ = learning()
+    other.restore(kept)
+    assert go(one, 80, 4) == go(other, 80, 4)
+    for file, group in one.tensors().items():
+        for key, value in group.items():
+            assert torch.equal(value, other.tensors()[file][key]), (file, key)
+    # And without it the losses differ: the state is used.
+    bare, _ = learning()
+    bare.restore({file: group for file, group in kept.items() if file != "losses.safetensors"})
+    assert go(bare, 80, 2) != go(other, 84, 2)
+    assert bare.history is not None
+    assert bare.history.counts.sum() == 24
+
+
+def test_a_plain_run_has_no_file_for_its_loss() -> None:
+    one = trainee()
+    steps(one, 1)
+    assert set(one.tensors()) == {"model.safetensors", "ema.safetensors", "optimizer.safetensors"}
+
+
+def test_the_likelihood_loss_is_divided_by_the_density() -> None:
+    settings = PROCESS.model_copy(update={"weighting": "likelihood"})
+    data = replace(batches(), process=make_process(settings))
+    batch = data.at(0, 12)
+    expected = 1 / data.density.density(data.process.schedule, batch.t)
+    assert batch.factor is not None
+    torch.testing.assert_close(batch.factor, expected)
+    assert batches().at(0, 12).factor is None
