@@ -26,6 +26,7 @@ from torch import Tensor
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _WORD = 0xFFFFFFFF
+_SPREADING = 4  # rounds after which every word depends on every counter word, and so has the broadcast shape
 _DRAWS = 1 << 8  # draws within one step; the rest of the word counts steps
 _STEPS = 1 << 24
 
@@ -42,11 +43,18 @@ def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, i
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
-    for _ in range(10):
-        p0, p1 = c0 * _M0, c2 * _M1
-        # The low words c1 and c3 keep garbage above bit 31: only the xor below reads them, and it is masked.
-        c0, c1 = ((p1 >> 32) ^ (c1 ^ k0)) & _WORD, p1
-        c2, c3 = ((p0 >> 32) ^ (c3 ^ k1)) & _WORD, p0
+    # The low words c1 and c3 keep garbage above bit 31: only the xor reads them, and what it gives is masked.
+    for i in range(10):
+        if i < _SPREADING:
+            p0, p1 = c0 * _M0, c2 * _M1
+            c0, c1 = ((p1 >> 32) ^ (c1 ^ k0)) & _WORD, p1
+            c2, c3 = ((p0 >> 32) ^ (c3 ^ k1)) & _WORD, p0
+        else:
+            # Each new word in the memory of an old one: asking the system for memory would cost more than the sums.
+            p0, p1 = c0 * _M0, c2 * _M1
+            torch.bitwise_right_shift(p1, 32, out=c0).bitwise_xor_(c1).bitwise_xor_(k0).bitwise_and_(_WORD)
+            torch.bitwise_right_shift(p0, 32, out=c2).bitwise_xor_(c3).bitwise_xor_(k1).bitwise_and_(_WORD)
+            c1, c3 = p1, p0
         k0, k1 = (k0 + _W0) & _WORD, (k1 + _W1) & _WORD
     return c0, c1 & _WORD, c2, c3 & _WORD
 
