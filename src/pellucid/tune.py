@@ -19,8 +19,9 @@ from .generate import guided, labels_for, settings_for, solver_for
 from .model import TUNED, Model
 from .processes.base import Process
 from .solvers import sample as integrate
-from .solvers.fit import fit, trajectories
+from .solvers.fit import fit
 from .solvers.fitted import Fitted
+from .solvers.trajectories import trajectories
 
 _REFERENCE_STEPS = 96
 LADDER = (4, 5, 6, 8, 10, 12, 15, 20, 30, 50, 80)
