@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ..foundations.registry import Registry
-from . import facts, solvers
+from . import claims, facts, likelihood, losses, sde, solvers, targets
 from .outcome import Check, Outcome, timed
 
 GROUPS: Registry[tuple[Check, ...]] = Registry(
@@ -13,6 +13,11 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
     {
         "noise": (facts.known_answers,),
         "facts": (facts.table,),
+        "claims": (claims.markov, claims.forgets, claims.backwards, claims.agrees_with_its_sde),
+        "targets": (targets.parameterisations,),
+        "losses": (losses.minimum, losses.identities, losses.likelihood_weighting, losses.learned_variance),
+        "sde": (sde.kernels, sde.variance_preserving, sde.simulated),
+        "likelihood": (likelihood.densities, likelihood.bounds, likelihood.schedules_agree),
         "solvers": (solvers.orders,),
         "laws": (solvers.laws_in_two_dimensions,),
     },
