@@ -53,7 +53,7 @@ def cosine(schedule: Schedule, num_steps: int) -> Tensor:
     return _at_noise(schedule, angles.tan().log())
 
 
-def asinh(schedule: Schedule, num_steps: int, *, scale: float = 0.02) -> Tensor:
+def asinh(schedule: Schedule, num_steps: int, *, scale: float = 0.03) -> Tensor:
     """asinh(N/scale) evenly spaced: like log-SNR at high noise, like N itself below `scale`, so that it reaches t = 0 by
     steps that shrink with the noise, without a last jump."""
     if not scale > 0:

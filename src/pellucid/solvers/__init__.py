@@ -50,7 +50,7 @@ SOLVERS: Registry[Callable[..., Solver]] = Registry(
         "dpmpp-3m-sde": DPMpp3MSDE,
         "sa-solver": SASolver,
         "er-sde": ERSDE,
-        "asinh-sde": partial(AsinhAdams, steps=2, eta=0.5),
+        "asinh-sde": partial(AsinhAdams, steps=2, scale=1.0, eta=0.5),
     },
 )
 

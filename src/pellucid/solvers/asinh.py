@@ -41,8 +41,8 @@ class AsinhAdams:
         eta: rate of fresh noise: 0 for the probability-flow ODE, 1 for the reverse SDE.
     """
 
-    steps: int = 3
-    scale: float = 1.0
+    steps: int = 4
+    scale: float = 2.0
     eta: float = 0.0
     evaluations: ClassVar[int] = 1
 
