@@ -6,11 +6,13 @@ import pytest
 
 from pellucid import denoisers
 from pellucid.cli.main import main
+from pellucid.foundations import rng
 from pellucid.likelihood import bound, ode
 from pellucid.losses import hybrid
 from pellucid.losses.densities import LogNormal
 from pellucid.processes import claims, kernels, paths, weightings
 from pellucid.processes.gaussian import Gaussian
+from pellucid.processes.schedules import VP
 from pellucid.processes.sde import SDESchedule
 from pellucid.verify import GROUPS, run
 
@@ -79,6 +81,8 @@ def louder(right):
 
 # group: what is broken, and a part of the name of a check that must see it
 BREAKS = [
+    ("noise", rng, "_M0", lambda right: right + 2, "Philox4x32-10"),
+    ("facts", VP, "alpha", times(1.0001), "VP-SDE at t = 1: alpha"),
     ("claims", claims, "chain_covariance", remembering, "states apart"),
     ("claims", Gaussian, "renoise", times(1.001), "two steps against one"),
     ("claims", Gaussian, "prior_kl", times(1.001), "claim 2, linear betas"),
