@@ -28,17 +28,18 @@ from ..processes.gaussian import Gaussian
 from ..processes.schedules import Betas, Schedule
 from ..processes.weightings import step_before
 
-_STEP = 0.02  # in log-SNR, of the chain that stands for continuous time: 1,000 steps over nine decades of SNR
+# The chain that stands for continuous time: its steps in log-SNR, which together span nine decades, and their number.
+_STEP, _COUNT = 0.02, 1000
 SHARE = 1e-3
 
 
 def earlier(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
-    """The time s of the step from t, in float64, and how many such steps there are in a unit of time (of log-SNR where
-    time is continuous): the chain's own step, or one of log-SNR 0.02."""
+    """The time s of the step from t, in float64, and T: the chain's own step, or where time is continuous that of a
+    chain of 1,000 steps of 0.02 in log-SNR."""
     wide = t.double()
     if isinstance(schedule, Betas):
         return step_before(schedule, t), torch.full_like(wide, schedule.num_steps)
-    return schedule.time(schedule.log_snr(wide) + _STEP), torch.full_like(wide, 1 / _STEP)
+    return schedule.time(schedule.log_snr(wide) + _STEP), torch.full_like(wide, _COUNT)
 
 
 def step_divergence(process: Gaussian, x0hat: Tensor, x0: Tensor, t: Tensor, s: Tensor, v: Tensor | None) -> Tensor:
