@@ -28,7 +28,7 @@ VERIFICATION = "verification.json"
 _CALLS = (5, 8, 10, 15, 20, 30, 50)
 
 
-def verify_run(path: str | Path, *, num_items: int = 256, num_paths: int = 64) -> Iterator[Outcome]:
+def verify_run(path: str | Path, *, num_items: int = 256, num_paths: int = 32) -> Iterator[Outcome]:
     """The checks that make sense for a trained model.
 
     Args:
