@@ -12,8 +12,9 @@ from torch import Tensor
 from pellucid.config import ProcessSettings
 from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import Stream
-from pellucid.generate import batches_for, default_batch, gallery, guided, labels_for, sample, settings_for
+from pellucid.generate import batches_for, default_batch, gallery, sample
 from pellucid.model import Model, make_denoiser
+from pellucid.sampling import guided, labels_for, settings_for
 from pellucid.solvers import SOLVERS
 
 from .small import untrained

@@ -17,9 +17,10 @@ from torch import Tensor
 from .data.arrays import Dataset
 from .foundations.errors import UserError
 from .foundations.measured import Measured, proportion
-from .generate import labels_for, sample
+from .generate import sample
 from .metrics.classifier import predict, train_classifier
 from .model import Model
+from .sampling import labels_for
 
 
 @dataclass(frozen=True)

@@ -3,113 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from .auto import TOLERANCE, auto_steps
 from .data.arrays import Dataset
 from .data.inspect import contact_sheet
-from .denoisers import Denoiser
-from .foundations.errors import UserError, unknown
+from .foundations.errors import UserError
 from .foundations.rng import Stream
-from .guidance import Guided
 from .model import Model
 from .processes.checks import check_prior
-from .processes.times import GRIDS
-from .solvers import DDPM, SOLVERS, Solver
+from .sampling import guided, labels_for, settings_for, solver_for
+from .solvers import Solver
 from .solvers.base import Callback
 from .solvers.base import sample as integrate
-
-FITTED = "fitted"  # the name under which a model's own solvers go
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that a sample depends on, beside the weights; what is absent is the model's default."""
-
-    solver: str
-    steps: int
-    grid: str
-    guidance: float
-    guidance_interval: tuple[float, float] | None
-    seed: int
-    force: bool = False
-
-
-def settings_for(
-    model: Model,
-    *,
-    solver: str | None = None,
-    steps: int | None = None,
-    grid: str | None = None,
-    guidance: float | None = None,
-    seed: int = 0,
-    force: bool = False,
-) -> Settings:
-    """The settings of a sampling run, with the model's defaults filled in.
-
-    Raises:
-        UserError: an unknown solver or grid, steps below 1, or guidance of an unconditional model.
-    """
-    default = model.card.sampling
-    chosen = Settings(
-        solver=solver or default.solver,
-        steps=default.steps if steps is None else steps,
-        grid=grid or default.grid,
-        guidance=default.guidance if guidance is None else guidance,
-        guidance_interval=default.guidance_interval,
-        seed=seed,
-        force=force,
-    )
-    if chosen.steps < 1:
-        raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
-    solver_for(model, chosen)
-    if guidance not in (None, 1.0) and not model.card.label_names:
-        raise UserError("this model was trained without labels, so there is nothing to guide: leave guidance out")
-    return chosen
-
-
-def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
-    """The solver and the time grid that settings name; "ddpm" with the model's own variance where it learned one.
-
-    Raises:
-        UserError: an unknown name, or a fitted solver for a number of steps that the model was not tuned for.
-    """
-    if settings.solver == FITTED:
-        if settings.steps not in model.fitted:
-            known = ", ".join(map(str, sorted(model.fitted))) or "none"
-            raise UserError(
-                f"no fitted solver of {settings.steps} steps; there are: {known}. Fit one: "
-                f"pellucid tune {model.origin} --steps {settings.steps}"
-            )
-        fitted = model.fitted[settings.steps]
-        return fitted, fitted.grid
-    if settings.solver not in SOLVERS:
-        raise unknown("solver", settings.solver, [*SOLVERS, FITTED])
-    solver: Solver = SOLVERS[settings.solver]()
-    plain = settings.guidance == 1 or not model.card.label_names  # a guided estimate has no variance of its own
-    if isinstance(solver, DDPM) and model.denoiser.learned_variance and plain:
-        solver = DDPM(variance=None)
-    return solver, GRIDS[settings.grid](model.denoiser.process.schedule, settings.steps)
-
-
-def labels_for(model: Model, ids: Sequence[int], label: Sequence[str | int] | str | int | None) -> Tensor | None:
-    """The label of each sample id: the given ones in turn, or all classes in turn; None for an unconditional model."""
-    if label is None and not model.card.label_names:
-        return None
-    choices = list(range(len(model.card.label_names))) if label is None else model.label_ids(label)
-    return torch.tensor([choices[i % len(choices)] for i in ids], device=model.device)
-
-
-def guided(model: Model, settings: Settings) -> Denoiser:
-    """The model's denoiser under the settings' guidance."""
-    if settings.guidance == 1 or not model.card.label_names:
-        return model.denoiser
-    low, high = settings.guidance_interval or (0.0, float("inf"))
-    negative = {"label": torch.tensor(model.null_label, device=model.device)}
-    return Guided(model.denoiser, settings.guidance, negative, low, high)
 
 
 def sample(
@@ -119,7 +29,8 @@ def sample(
     label: Sequence[str | int] | str | int | None = None,
     guidance: float | None = None,
     solver: str | Solver | None = None,
-    steps: int | None = None,
+    steps: int | Literal["auto"] | None = None,
+    tolerance: float = TOLERANCE,
     grid: str | None = None,
     seed: int = 0,
     first: int = 0,
@@ -139,7 +50,8 @@ def sample(
         label: a class, or several that are taken in turn; all classes in turn if absent; "none" for no class.
         guidance: classifier-free scale w of u + w (c - u); 1 is the plain conditional model.
         solver: a name among `SOLVERS`, "fitted" for one that `tune` made for this model, or a solver.
-        steps: steps of the time grid.
+        steps: steps of the time grid; "auto" for the fewest that end within the tolerance (`auto.auto_steps`).
+        tolerance: of "auto": distance from the accurate end, in the model's scale.
         grid: a name among `GRIDS`.
         seed: any integer.
         first: the number of the first sample.
@@ -157,6 +69,10 @@ def sample(
         raise UserError(f"the batch size must be at least 1, got {batch_size}")
     if first < 0:
         raise UserError(f"samples are numbered from 0, and the first cannot be {first}")
+    if steps == "auto":
+        steps = auto_steps(
+            model, tolerance=tolerance, label=label, guidance=guidance, solver=solver, grid=grid, force=force
+        ).steps
     named = solver if isinstance(solver, str) or solver is None else None
     settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
     mover, times = solver_for(model, settings)

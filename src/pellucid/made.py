@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from .auto import TOLERANCE, Chosen, auto_steps
 from .foundations.errors import UserError
-from .generate import Settings, batches_for, gallery, labels_for, sample, settings_for
+from .generate import batches_for, gallery, sample
 from .model import Model
+from .sampling import Settings, labels_for, settings_for
 
 _KEY = "pellucid"
 
@@ -68,16 +70,19 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Made:
-    """What was written: the folder, its files in order, a sheet of all, and the seconds that sampling took."""
+    """What was written: the folder, its files in order, a sheet of all, the seconds that sampling took, and how its
+    steps were chosen where they were."""
 
     folder: Path
     files: tuple[Path, ...]
     sheet: Path
     seconds: float
+    chosen: Chosen | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
+            **({} if self.chosen is None else {"chosen": asdict(self.chosen)}),
             "folder": str(self.folder),
             "files": [str(file) for file in self.files],
             "sheet": str(self.sheet),
@@ -93,7 +98,8 @@ def make(
     label: Sequence[str | int] | str | int | None = None,
     guidance: float | None = None,
     solver: str | None = None,
-    steps: int | None = None,
+    steps: int | Literal["auto"] | None = None,
+    tolerance: float = TOLERANCE,
     grid: str | None = None,
     seed: int = 0,
     first: int = 0,
@@ -111,6 +117,12 @@ def make(
     Raises:
         UserError: settings that the model cannot serve, or a folder in use; nothing is then written.
     """
+    chosen = None
+    if steps == "auto":
+        chosen = auto_steps(
+            model, tolerance=tolerance, label=label, guidance=guidance, solver=solver, grid=grid, force=force
+        )
+        steps = chosen.steps
     settings = settings_for(model, solver=solver, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
     folder = _folder(model, out)
     started = time.perf_counter()
@@ -143,7 +155,7 @@ def make(
     sheet = folder / "sheet.png"
     gallery(model, samples, labels).save(sheet)
     (folder / "made.json").write_text(json.dumps([p.to_json() for p in told], indent=1) + "\n", encoding="utf-8")
-    return Made(folder, tuple(files), sheet, seconds)
+    return Made(folder, tuple(files), sheet, seconds, chosen)
 
 
 def read_settings(path: Path) -> Provenance:

@@ -202,8 +202,11 @@ def _fitted(path: Path, weights: str) -> dict[int, Fitted]:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["weights"] != weights:
             return {}
-        return {int(steps): Fitted.from_json(solver) for steps, solver in values["solvers"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = {int(steps): Fitted.from_json(solver) for steps, solver in values["solvers"].items()}
+        if any(steps != len(solver.weights) for steps, solver in found.items()):
+            raise ValueError("a solver has another number of steps than its name")
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it and tune the model again") from None
 
 

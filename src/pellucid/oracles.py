@@ -183,7 +183,7 @@ def quantile(law: MixtureOracle, u: Tensor, t: Tensor) -> Tensor:
         UserError: a law of more than one dimension.
     """
     if law.means[0].numel() != 1:
-        raise UserError(f"quantiles are those of a law on the line; this one's items have {law.means[0].numel()} values")
+        raise UserError(f"quantiles are those of a law on the line; its items have {law.means[0].numel()} values")
     alpha, sigma = law.process.schedule.alpha(t.double()), law.process.schedule.sigma(t.double())
     weights = law._log_weights().exp()
     means = alpha * law.means.flatten().double()

@@ -15,9 +15,10 @@ from .config import resolve
 from .data.grid import picture_grid
 from .foundations.errors import UserError
 from .foundations.measured import Measured
-from .generate import gallery, labels_for, sample
+from .generate import gallery, sample
 from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
+from .sampling import labels_for
 from .train.card import Card, write_card
 from .train.run import Run
 from .train.start import open_split

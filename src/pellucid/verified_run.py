@@ -16,9 +16,9 @@ from .config import resolve
 from .foundations.durable import finite, write_atomic
 from .foundations.errors import UserError
 from .foundations.rng import Stream
-from .generate import guided, labels_for, settings_for
 from .model import Model, load
 from .report import Section, Table, Text
+from .sampling import guided, labels_for, settings_for
 from .train.run import Run
 from .train.start import open_split
 from .verify.model import Cost, calibrated, costs, end_of_schedule, markov, solver_agreement

@@ -31,6 +31,8 @@ LINES: list[set[str]] = [
     {"config"},
     {"train.checkpoint", "train.run"},
     {"model"},
+    {"sampling"},
+    {"auto"},
     {"generate"},
     {"made", "tune"},
     {"train", "ebm", "latent"},

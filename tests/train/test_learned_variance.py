@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pellucid.foundations.errors import UserError
-from pellucid.generate import settings_for, solver_for
 from pellucid.likelihood import vlb
 from pellucid.model import load
+from pellucid.sampling import settings_for, solver_for
 from pellucid.solvers import DDPM
 from pellucid.train import checkpoint
 from pellucid.train.start import resume

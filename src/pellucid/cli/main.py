@@ -57,8 +57,8 @@ def application() -> App:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command and exits with its code."""
-    # By default OpenMP's threads spin for milliseconds while they wait, and so starve one another where other work shares
-    # the cores. Some microseconds of it are as fast on a quiet machine and more than twice as fast on a busy one
+    # By default OpenMP's threads spin for milliseconds while they wait, and so starve one another where other work
+    # shares the cores. Some microseconds of it are as fast on a quiet machine and more than twice as fast on a busy one
     # (measured on the digits' training step). It has to be said before torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -96,9 +96,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             records.append(record)
         elif number < len(lines):
-            raise UserError(
-                f"line {number} of {path} is damaged: remove that line (the others stay readable)"
-            )
+            raise UserError(f"line {number} of {path} is damaged: remove that line (the others stay readable)")
     return records
 
 

@@ -54,8 +54,8 @@ def cosine(schedule: Schedule, num_steps: int) -> Tensor:
 
 
 def asinh(schedule: Schedule, num_steps: int, *, scale: float = 0.03) -> Tensor:
-    """asinh(N/scale) evenly spaced: like log-SNR at high noise, like N itself below `scale`, so that it reaches t = 0 by
-    steps that shrink with the noise, without a last jump."""
+    """asinh(N/scale) evenly spaced: like log-SNR at high noise, like N itself below `scale`, so that it reaches t = 0
+    by steps that shrink with the noise, without a last jump."""
     if not scale > 0:
         raise UserError(f"the grid's scale must be positive, got {scale}")
     first = math.asinh(_noise_ends(schedule, 0.0)[0] / scale)

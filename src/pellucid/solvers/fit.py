@@ -1,7 +1,8 @@
 r"""Fitting a solver to a model: accurate trajectories first, then times and coefficients for a number of steps.
 
 1. Starts: the grids that are evenly spaced in asinh(rho/scale), the fixed default among them, each with its
-   coefficients fitted in closed form (`student`, equation 1), and the default with its own coefficients as it is.
+   coefficients fitted in closed form (`student`, equation 1) under several ridges, or as they are: of many steps the
+   usual coefficients are hard to better.
 2. Search: the grid is bent by hats, broad ones first, then stop by stop; a change is kept if the score falls. Calls
    before the first changed stop are used again.
 3. Refinement: all coefficients c together, by Gauss and Newton with damping mu, on the error at the end alone:
@@ -30,8 +31,8 @@ from .gaussian import combine
 from .student import Student, Walk, Weights
 from .trajectories import Trajectories
 
-_SCALES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
-_DEFAULT_SCALE = 0.02
+_SCALES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.16, 0.32, 0.64, 1.28)
+_DEFAULT_SCALE = 0.03
 _NOISE_MIN = 5e-4
 _MOST_NUMBERS = 1 << 25  # of the matrix J; beyond, some values of each item are left out
 _DAMPINGS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -42,9 +43,10 @@ def fit(
     path: Trajectories,
     num_steps: int,
     *,
-    order: int = 4,
-    ridge: float = 3e-3,
-    calls: int = 2500,
+    order: int = 5,
+    ridge: float = 1e-3,
+    calls: int = 3000,
+    typical: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """The solver of `num_steps` steps that ends nearest to the model's own accurate trajectories.
@@ -54,8 +56,12 @@ def fit(
         path: from `trajectories`, of the same denoiser.
         num_steps: steps, each one call of the denoiser.
         order: past estimates used, 1 to 5, k of `fitted` equation (1).
-        ridge: weight of the pull towards the coefficients of `AsinhAdams`, relative to the regressors' own size.
-        calls: of the denoiser, for the search, and as many again for the refinement; 0 tries the starts alone.
+        ridge: weight of the pull towards the coefficients of `AsinhAdams`, relative to the regressors' own size; 10 and
+            100 times as much are tried too.
+        calls: of the denoiser, half for the search and half for the refinement, from each of two starts; 0 tries the
+            starts alone, which are 36 walks.
+        typical: how many paths, the first ones, are as they come, where the others were chosen as hard ones
+            (`trajectories.instructive`); all of them if None.
         progress: called with the calls made and allowed.
 
     Raises:
@@ -66,18 +72,31 @@ def fit(
     if order not in (1, 2, 3, 4, 5):
         raise UserError(f"a fitted solver uses 1 to 5 past estimates, got {order}")
     first = path.log_noise[0].item()
-    fixed = Student(denoiser, path, order=order, ridge=None).walk(_spaced(first, num_steps, _DEFAULT_SCALE))
-    student = Student(denoiser, path, order=order, ridge=ridge, importance=fixed.importance)
-    best = min((student.walk(_spaced(first, num_steps, scale)) for scale in _SCALES), key=lambda walk: walk.score)
+    fixed = Student(denoiser, path, order=order, ridge=None, typical=typical)
+    default = fixed.walk(_spaced(first, num_steps, _DEFAULT_SCALE))
+    fitted = [
+        Student(denoiser, path, order=order, ridge=factor * ridge, importance=default.importance, typical=typical)
+        for factor in (1, 10, 100)
+    ]
+    starts = [
+        min(((each.walk(_spaced(first, num_steps, scale)), each) for scale in _SCALES), key=lambda s: s[0].score)
+        for each in (*fitted, fixed)
+    ]
+    # The freest coefficients promise most of few steps, and the usual ones of many: from both ends, the better one.
+    begun = [starts[0], min(starts[1:], key=lambda s: s[0].score)] if calls else starts
+    found = [default]
+    for place, (walk, student) in enumerate(begun):
+        student.calls = 0
 
-    def tell() -> None:
-        if progress is not None:
-            progress(min(student.calls, 2 * calls), 2 * calls)
+        def tell(student: Student = student, place: int = place) -> None:
+            if progress is not None:
+                progress(place * calls + min(student.calls, calls), 2 * calls)
 
-    if calls:
-        best = _search(student, best, calls, tell)
-        best = _refine(student, best, student.calls + calls, tell)
-    return min(fixed, best, key=lambda walk: walk.score).solver
+        if calls:
+            walk = _search(student, walk, calls // 2, tell)
+            walk = _refine(student, walk, student.calls + calls // 2, tell)
+        found.append(walk)
+    return min(found, key=lambda walk: walk.score).solver
 
 
 def _search(student: Student, best: Walk, most: int, tell: Callable[[], None]) -> Walk:

@@ -81,4 +81,4 @@ class Fitted:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Fitted:
         """The solver that `to_json` wrote."""
-        return cls(tuple(values["times"]), tuple(tuple(w) for w in values["weights"]))
+        return cls(tuple(map(float, values["times"])), tuple(tuple(map(float, w)) for w in values["weights"]))

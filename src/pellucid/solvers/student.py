@@ -41,6 +41,7 @@ class Walk:
         estimates: of x_0 at each but the last, n of (N, *).
         weights: (a, b_0, ...) of each step.
         errors: mean square distance of each path from the accurate end, (N,), float64.
+        typical: how many of the paths, the first ones, are as they come; the others were chosen because they are hard.
     """
 
     log_noise: tuple[float, ...]
@@ -49,18 +50,21 @@ class Walk:
     estimates: tuple[Tensor, ...]
     weights: tuple[Weights, ...]
     errors: Tensor
+    typical: int
 
     @property
     def score(self) -> float:
-        """log of the median-like (geometric) mean error times the root mean square error. A few paths that end in
-        another mode decide the second alone, the many others the first."""
-        return 0.5 * (self.errors.log().mean() + self.errors.mean().log()).item()
+        """log of the typical paths' geometric mean error, which is near their median, times all paths' root mean
+        square error, which the few decide that end in another mode."""
+        return 0.5 * (self.errors[: self.typical].log().mean() + self.errors.mean().log()).item()
 
     @property
     def importance(self) -> Tensor:
         """The derivative of the score with respect to the errors, up to a factor, (N,), of mean 1; floored, lest a path
         that ended right by luck weigh all."""
-        weight = 1 / (self.errors + 0.1 * self.errors.median()) + 1 / self.errors.mean()
+        weight = 1 / (self.errors + 0.1 * self.errors.median())
+        weight[self.typical :] = 0
+        weight = weight / self.typical + 1 / (len(weight) * self.errors.mean())
         return weight / weight.mean()
 
     @property
@@ -79,12 +83,20 @@ class Student:
         ridge: weight of the pull towards the usual coefficients, relative to the regressors' own size; None keeps to
             them.
         importance: w_n of equation (1), (N,); all the same if None.
+        typical: as in `Walk`.
     """
 
     def __init__(
-        self, denoiser: Denoiser, path: Trajectories, *, order: int, ridge: float | None, importance: Tensor | None = None
+        self,
+        denoiser: Denoiser,
+        path: Trajectories,
+        *,
+        order: int,
+        ridge: float | None,
+        importance: Tensor | None = None,
+        typical: int | None = None,
     ) -> None:
-        self.path, self.order = path, order
+        self.path, self.order, self.typical = path, order, typical or len(path.end)
         self.calls = 0
         self._denoiser, self._ridge = denoiser, ridge
         one = torch.ones(len(path.end), dtype=torch.float64) if importance is None else importance
@@ -147,7 +159,8 @@ class Student:
         weights: Sequence[Weights],
     ) -> Walk:
         errors = (states[-1].flatten(1) - self.path.end).double().square().mean(1) + _TINY
-        return Walk(tuple(log_noise), tuple(times), tuple(states), tuple(estimates), tuple(weights), errors.cpu())
+        kept = (tuple(log_noise), tuple(times), tuple(states), tuple(estimates), tuple(weights))
+        return Walk(*kept, errors.cpu(), self.typical)
 
     def _least_squares(self, regressors: list[Tensor], target: Tensor, usual: Weights, ridge: float) -> Weights:
         """Equation (1) with the ridge, in float64, by the normal equations: there are at most six unknowns."""

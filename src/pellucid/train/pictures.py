@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..generate import gallery, labels_for, sample
+from ..generate import gallery, sample
 from ..model import Card, Model
+from ..sampling import labels_for
 from .batches import Batches
 from .objective import objective
 from .run import Run
