@@ -103,8 +103,9 @@ def test_step_to_the_data():
     assert exact_shares([now.lam, now.lam - 1], now, zero, 0.0) == [1.0, 0.0]
     # The polynomial in asinh(rho) has a value there: linear x_0 is met.
     lams = [now.lam, now.lam - 1]
-    q = [math.asinh(math.exp(-lam)) for lam in lams]
-    weights = AsinhAdams()._shares(lams, now, zero, 0.0)
+    solver = AsinhAdams()
+    q = [math.asinh(math.exp(-lam) / solver.scale) for lam in lams]
+    weights = solver._shares(lams, now, zero, 0.0)
     assert sum(weights) == pytest.approx(1, rel=1e-13)
     assert weights[0] * q[0] + weights[1] * q[1] == pytest.approx(0, abs=1e-13)
 
