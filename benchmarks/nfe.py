@@ -12,7 +12,7 @@ and 500 of the mixtures, and the four best by either measure run on all.
 
 Ours: one fixed default (`asinh-adams` on the `asinh` grid), two published ones, and the solver that `solvers.fit` makes
 for the target from other paths, half of them the hardest of four times as many. Targets and starts are those of no test
-and no tuning.
+and no tuning: the settings of both were chosen on other draws.
 
 Stochastic solvers: sliced Wasserstein distance of their samples to exact ones over that of exact ones among themselves
 (the noise floor), means over seeds; the best peer is again chosen in each cell.
@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import nfe_peers
 import torch
@@ -77,7 +78,7 @@ class Target:
 def laws() -> dict[str, MixtureOracle]:
     """The three targets."""
     means = {size: torch.randn(count, size, generator=_generator(size)).double() for count, size in ((6, 2), (10, 64))}
-    digits, _ = open_dataset("digits").fetch(range(7, 5_000, 10))
+    digits, _ = open_dataset("digits").fetch(range(4, 5_000, 10))
     return {
         "2-D mixture": MixtureOracle(PROCESS, means[2], torch.full((6,), 0.02, dtype=F64)),
         "64-D mixture": MixtureOracle(PROCESS, means[64], torch.full((10,), 0.1, dtype=F64)),
@@ -86,7 +87,7 @@ def laws() -> dict[str, MixtureOracle]:
 
 
 def _generator(size: int) -> torch.Generator:
-    return torch.Generator().manual_seed(100 + size)
+    return torch.Generator().manual_seed(500 + size)
 
 
 def starts(law: MixtureOracle, num: int, seed: int) -> Tensor:
@@ -96,7 +97,7 @@ def starts(law: MixtureOracle, num: int, seed: int) -> Tensor:
 
 def target(name: str, law: MixtureOracle, num: int) -> Target:
     """The law with its reference."""
-    start = starts(law, num, 101)
+    start = starts(law, num, 501)
     fine, coarse = (sample(law, start, GRIDS["asinh"](PROCESS.schedule, n), AsinhAdams(4)) for n in (400, 250))
     return Target(name, law, start, fine, error(coarse, fine), min(num // 4, 100 if "digits" in name else 500))
 
@@ -107,6 +108,12 @@ def error(end: Tensor, exact: Tensor) -> Error:
     if not bool(square.isfinite().all()):
         return math.inf, math.inf
     return square.sqrt().median().item(), square.mean().sqrt().item()
+
+
+def worst_share(end: Tensor, exact: Tensor) -> float:
+    """How much of the squared error the ten worst paths make."""
+    square = (end - exact).square().mean(1)
+    return (square.topk(10).values.sum() / square.sum()).item()
 
 
 def peers(on: Target, calls: int) -> dict[str, Error]:
@@ -143,19 +150,21 @@ def deterministic(page: Page, quick: bool) -> None:
         "fitted/peer",
     ]
     fitted_over: dict[str, dict[tuple[str, int], float]] = {"median": {}, "rms": {}}
+    ten_worst: dict[tuple[str, int], float] = {}
     default_over: dict[str, list[float]] = {"median": [], "rms": []}
     for name, law in laws().items():
         dear = "digits" in name
         on = target(name, law, 40 if quick else 1000 if dear else 4000)
         num = 32 if quick else 96 if dear else 768
-        candidates = starts(law, 4 * num, 102)
+        candidates = starts(law, 4 * num, 502)
         path = trajectories(law, candidates[instructive(law, candidates, num)], num_steps=96 if quick else 200)
         rows: dict[str, list[list[str]]] = {"median": [], "rms": []}
         for calls in (5, 8) if quick else CALLS:
             best = peers(on, calls)
             ours = [fixed(on, calls, *one) for one in FIXED]
             solver = fit(law, path, calls, calls=20 if quick else 1200 if dear else 3000, typical=num - num // 2)
-            own = error(sample(law, on.start, solver.grid, solver), on.end)
+            end = sample(law, on.start, solver.grid, solver)
+            own, ten_worst[name, calls] = error(end, on.end), worst_share(end, on.end)
             for i, measure in enumerate(("median", "rms")):
                 peer = min(best, key=lambda p: best[p][i])
                 least = best[peer][i]
@@ -171,7 +180,11 @@ def deterministic(page: Page, quick: bool) -> None:
     page.say("### Verdicts\n")
     for measure, over in fitted_over.items():
         judged = {key: ratio for key, ratio in over.items() if key[1] >= 8}
-        misses = [f"{name} at {calls} ({r:.2f})" for (name, calls), r in judged.items() if r > 0.5]
+        misses = [
+            f"{name} at {calls} ({r:.2f}; ten paths make {100 * ten_worst[name, calls]:.0f} % of the squared error)"
+            for (name, calls), r in judged.items()
+            if r > 0.5
+        ]
         good = len(judged) - len(misses)
         page.say(
             f"- Fitted, {measure}: at most half of the best peer's error in {good} of {len(judged)} "
@@ -194,8 +207,8 @@ def stochastic(page: Page, quick: bool) -> None:
     worst = 0.0
     for name, law in laws().items():
         size = num // 8 if "digits" in name else num
-        real = [_exact(law, size, 200 + i) for i in range(2 * max(seeds, 3))]
-        floor = statistics.mean(sliced_wasserstein(a, b) for a, b in zip(real[::2], real[1::2], strict=True))
+        real = [_exact(law, size, 600 + i) for i in range(2 * max(seeds, 3))]
+        floor = statistics.mean(sliced_wasserstein(a, b) for a, b in combinations(real, 2))
 
         def distance(made: list[Tensor], real: list[Tensor] = real, floor: float = floor) -> float:
             if not all(bool(x.isfinite().all()) for x in made):
@@ -207,14 +220,15 @@ def stochastic(page: Page, quick: bool) -> None:
             ours = []
             for solver, grid in STOCHASTIC:
                 times = GRIDS[grid](PROCESS.schedule, calls)
-                streams = [Stream.of(300 + i, range(size)) for i in range(seeds)]
+                streams = [Stream.of(700 + i, range(size)) for i in range(seeds)]
                 begun = [PROCESS.prior(s.normal(law.means.shape[1:], step=0)[0, 0].double()) for s in streams]
                 made = [sample(law, x, times, SOLVERS[solver](), stream=s) for x, s in zip(begun, streams, strict=True)]
                 ours.append(distance(made))
             found = {}
             for peer in nfe_peers.stochastic():
-                runs = range(1 if "digits" in name else seeds)
-                made = [nfe_peers.run(peer, law, starts(law, size, 300 + i), calls, seed=300 + i)[0] for i in runs]
+                made = [
+                    nfe_peers.run(peer, law, starts(law, size, 700 + i), calls, seed=700 + i)[0] for i in range(seeds)
+                ]
                 found[peer.name] = distance(made)
             best = min(found, key=lambda p: found[p])
             rows.append([str(calls), *(f"{value:.2f}" for value in ours), best, f"{found[best]:.2f}"])
