@@ -26,7 +26,8 @@ LINES: list[set[str]] = [
     {"denoisers"},
     {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching"},
     # L3
-    {"solvers", "likelihood", "guidance", "restore"},
+    {"solvers", "likelihood", "guidance"},
+    {"restore"},
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
     {"train.checkpoint", "train.run"},
@@ -34,6 +35,7 @@ LINES: list[set[str]] = [
     {"sampling"},
     {"auto"},
     {"generate"},
+    {"restoration"},
     {"made", "tune"},
     {"train", "ebm", "latent"},
     {"evaluate", "verify", "audit", "score"},

@@ -1,0 +1,97 @@
+"""Conjugate gradients, for operators whose singular system is not known.
+
+Every item of a batch is a system of its own: it stops where its own residual is small, whatever the others do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..foundations.tensors import pad
+
+TOLERANCE = 1e-6  # of the residual, relative to the right side
+MAX_ITERATIONS = 500
+
+Map = Callable[[Tensor], Tensor]
+
+
+def conjugate_gradients(
+    apply: Map, b: Tensor, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS
+) -> Tensor:
+    """w with M w = b for a symmetric positive semi-definite M, started at zero.
+
+    Where b lies in the range of a singular M the result is the solution of least norm.
+
+    Args:
+        apply: M, (B, *) to (B, *).
+        b: (B, *).
+        tolerance: stops where |b - M w| <= tolerance |b|, for each item.
+        max_iterations: at most that many products.
+
+    Source: Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, section 3.
+    """
+    w, residual = torch.zeros_like(b), b.clone()
+    direction, square = residual, _dot(residual, residual)
+    target = tolerance**2 * square
+    for _ in range(max_iterations):
+        active = square > target
+        if not bool(active.any()):
+            break
+        image = apply(direction)
+        curvature = _dot(direction, image)
+        active = active & (curvature > 0)
+        if not bool(active.any()):
+            break
+        step = torch.where(active, square / curvature.where(active, torch.ones_like(curvature)), 0)
+        w = w + pad(step, w) * direction
+        residual = residual - pad(step, w) * image
+        new = _dot(residual, residual)
+        ratio = torch.where(active, new / square.where(active, torch.ones_like(square)), 0)
+        direction = residual + pad(ratio, w) * direction
+        square = torch.where(active, new, torch.zeros_like(new))
+    return w
+
+
+def least_squares(
+    forward: Map, adjoint: Map, y: Tensor, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS
+) -> Tensor:
+    """A+ y: of all x that come nearest to A x = y the one of least norm, by conjugate gradients on A' A x = A' y.
+
+    The squared operator is never formed (the form that Paige and Saunders, "LSQR: An Algorithm for Sparse Linear
+    Equations and Sparse Least Squares", 1982, section 7.1, call CGLS), so the condition number is that of A' A but
+    round-off is nearer that of A.
+
+    Args:
+        forward, adjoint: A and A'.
+        y: (B, *out).
+        tolerance: stops where |A'(y - A x)| <= tolerance |A' y|, for each item.
+    """
+    residual = y.clone()
+    gradient = adjoint(y)
+    x = torch.zeros_like(gradient)
+    direction, square = gradient, _dot(gradient, gradient)
+    target = tolerance**2 * square
+    for _ in range(max_iterations):
+        active = square > target
+        if not bool(active.any()):
+            break
+        image = forward(direction)
+        curvature = _dot(image, image)
+        active = active & (curvature > 0)
+        step = torch.where(active, square / curvature.where(active, torch.ones_like(curvature)), 0)
+        x = x + pad(step, x) * direction
+        residual = residual - pad(step, residual) * image
+        gradient = adjoint(residual)
+        new = _dot(gradient, gradient)
+        ratio = torch.where(active, new / square.where(active, torch.ones_like(square)), 0)
+        direction = gradient + pad(ratio, x) * direction
+        square = torch.where(active, new, torch.zeros_like(new))
+    return x
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of each item, in float64: (B,)."""
+    return (a.flatten(1).double() * b.flatten(1).double()).sum(1).to(a.dtype)

@@ -1,0 +1,138 @@
+r"""What a restoration method is, and what it restores.
+
+Given y = A x_0 + n with n ~ N(0, noise^2 I) and a denoiser of the law of x_0, a method makes one draw (or one estimate)
+of x_0 for each item of the batch. Most methods replace E[x_0 given x_t] by an estimate of E[x_0 given x_t, y]: they are
+`Wrapper`s, denoiser to denoiser, and run under every solver and every guidance. The others have a `run` of their own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..denoisers import Denoiser
+from ..foundations.errors import UserError
+from ..foundations.rng import Stream
+from ..operators.base import Operator
+from ..solvers.base import Callback, Solver, sample
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What was seen: y = A x_0 + n.
+
+    Attributes:
+        operator: A, bound to the item's shape.
+        y: (B, *out_shape), in the data's scale (pictures in [-1, 1]).
+        noise: the standard deviation of n in that same scale; 0 for none.
+
+    Raises:
+        UserError: an operator without a shape, y of the wrong shape or not finite, a negative or infinite noise.
+    """
+
+    operator: Operator
+    y: Tensor
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        expected = self.operator.out_shape
+        if tuple(self.y.shape[1:]) != expected:
+            raise UserError(
+                f"the observation has the shape {tuple(self.y.shape[1:])}, but {type(self.operator).__name__} on items "
+                f"of shape {self.operator.shape} gives {expected}"
+            )
+        if not bool(self.y.isfinite().all()):
+            raise UserError("the observation holds values that are not finite (NaN or infinity)")
+        if not 0 <= self.noise < float("inf"):
+            raise UserError(f"noise is a standard deviation, at least 0 and finite; got {self.noise}")
+
+    def residual(self, x: Tensor) -> Tensor:
+        """y - A x, (B, *out_shape)."""
+        return self.y - self.operator.forward(x)
+
+
+class Restorer(ABC):
+    """A method with its options, as a frozen dataclass.
+
+    Attributes:
+        posterior: whether repeated runs are meant as draws from p(x_0 given y); else each is a point estimate.
+        learned: whether it uses the denoiser at all (classical methods do not).
+    """
+
+    posterior: ClassVar[bool]
+    learned: ClassVar[bool] = True
+
+    def check(self, observation: Observation) -> None:
+        """Raises a UserError where the method cannot serve the observation. Serves all by default."""
+
+    @abstractmethod
+    def run(
+        self,
+        denoiser: Denoiser,
+        observation: Observation,
+        *,
+        stream: Stream,
+        times: Tensor,
+        solver: Solver,
+        callback: Callback | None = None,
+        **cond: Any,
+    ) -> Tensor:
+        """One restoration for each item of the batch, (B, *shape).
+
+        Args:
+            denoiser: of the law of x_0, guided or not.
+            observation: B items.
+            stream: the random numbers of B ids; step 0 is the prior's, as in `sample`.
+            times: a falling time grid, (N + 1,), from 1 to 0.
+            solver: moves from time to time.
+            callback: called after each step as callback(i, t, s, x).
+            cond: conditions, passed to the denoiser.
+        """
+
+
+class Wrapper(Restorer):
+    """A method that is a change of the denoiser."""
+
+    @abstractmethod
+    def wrap(self, denoiser: Denoiser, observation: Observation) -> Denoiser:
+        """A denoiser that estimates E[x_0 given x_t, y]."""
+
+    def grid(self, times: Tensor) -> Tensor:
+        """The times it runs on: those given, or with time travel put in."""
+        return times
+
+    def run(
+        self,
+        denoiser: Denoiser,
+        observation: Observation,
+        *,
+        stream: Stream,
+        times: Tensor,
+        solver: Solver,
+        callback: Callback | None = None,
+        **cond: Any,
+    ) -> Tensor:
+        self.check(observation)
+        process = denoiser.process
+        shape = observation.operator.bound_shape
+        x = process.prior(process.draw(stream, shape, step=0)[0, 0]).to(observation.y)
+        return sample(
+            self.wrap(denoiser, observation),
+            x,
+            self.grid(times),
+            solver,
+            stream=stream,
+            callback=callback,
+            **cond,
+        )
+
+
+def differentiable(denoiser: Denoiser, x: Tensor, t: Tensor, cond: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """(x, E[x_0 given x_t]) with the graph between them, also inside the driver's `no_grad`."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return x, denoiser(x, t, **cond)
