@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 from ..foundations.registry import Registry
 from .base import Operator, SingularSystem
+from .separable import AxisWise, Separable
 
-OPERATORS: Registry[Callable[..., Operator]] = Registry("operator", {})
+OPERATORS: Registry[Callable[..., Operator]] = Registry(
+    "operator",
+    {
+        "separable": Separable,
+    },
+)
 
-__all__ = ["OPERATORS", "Operator", "SingularSystem"]
+__all__ = ["OPERATORS", "AxisWise", "Operator", "Separable", "SingularSystem"]

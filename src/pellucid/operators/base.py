@@ -69,7 +69,7 @@ class Operator(ABC):
     def forward(self, x: Tensor) -> Tensor:
         """A x: (B, *shape) to (B, *out_shape). The operator is bound when this is called."""
 
-    def fit(self) -> None:
+    def fit(self) -> None:  # noqa: B027 - most operators fit every shape
         """Raises a UserError where this operator does not fit `self.shape`; called by `on`. Fits all by default."""
 
     def singular(self) -> SingularSystem | None:
@@ -92,9 +92,7 @@ class Operator(ABC):
     def __call__(self, x: Tensor) -> Tensor:
         """A x, (B, *shape) to (B, *out_shape)."""
         if self.shape is not None and tuple(x.shape[1:]) != self.shape:
-            raise UserError(
-                f"{type(self).__name__} was made for items of shape {self.shape}, got {tuple(x.shape[1:])}"
-            )
+            raise UserError(f"{type(self).__name__} was made for items of shape {self.shape}, got {tuple(x.shape[1:])}")
         return self.on(tuple(x.shape[1:])).forward(x)
 
     @property
