@@ -1,0 +1,66 @@
+"""At least one example of every registered operator: how to make it, and a random shape that it fits.
+
+The contract tests run over all of these, and fail where a name of OPERATORS has no example here. Shapes differ in every
+axis so that no mix-up of axes goes unseen; they are small because the tests build the dense matrix of each.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pellucid.operators import OPERATORS, Operator
+
+Shape = tuple[int, ...]
+_CHOICE = random.Random(4)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One operator on one shape.
+
+    Attributes:
+        make: gives the operator, not yet bound.
+        shape: of an item.
+        closed: whether it has its singular system in closed form (the contract demands it then).
+        accuracy: of A+ in (float32, float64), relative; wider only with a reason beside it.
+    """
+
+    make: Callable[[], Operator]
+    shape: Shape
+    closed: bool = True
+    accuracy: tuple[float, float] = (1e-5, 1e-10)
+
+
+def vector(multiple: int = 1) -> Shape:
+    """(D,), D a multiple of the given number."""
+    return (multiple * _CHOICE.randint(max(2, 8 // multiple), max(3, 40 // multiple)),)
+
+
+def signal(multiple: int = 1, channels: int = 2) -> Shape:
+    """(C, L), L a multiple of the given number."""
+    return (channels, *vector(multiple))
+
+
+def picture(multiple: int = 1, channels: int = 3) -> Shape:
+    """(C, H, W), H and W different multiples of the given number."""
+    height, width = _CHOICE.sample(range(max(2, 6 // multiple), max(5, 14 // multiple)), 2)
+    return (channels, multiple * height, multiple * width)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """A matrix of standard normal numbers, float64."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+EXAMPLES: dict[str, list[Example]] = {
+    "separable": [
+        Example(lambda: OPERATORS["separable"]((normal(5, 9), None)), (2, 9, 7)),
+        Example(lambda: OPERATORS["separable"]((normal(2, 3), normal(11, 6), normal(4, 9, seed=1))), (3, 6, 9)),
+        Example(lambda: OPERATORS["separable"]((normal(3, 8),)), (8,)),
+    ],
+}
