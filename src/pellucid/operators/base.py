@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from ..foundations.errors import UserError
+from ..foundations.rng import Stream
 from ..foundations.tensors import pad
-from .solve import TOLERANCE, conjugate_gradients, least_squares
+from .solve import conjugate_gradients, least_squares
 
 _CUTOFF = 1e-6  # singular values below this share of the largest count as zero
 
@@ -128,21 +129,26 @@ class Operator(ABC):
     def pinv(self, y: Tensor) -> Tensor:
         """A+ y, the Moore-Penrose inverse: (B, *out_shape) to (B, *shape).
 
-        Exact where the singular system is known; else by conjugate gradients to a relative `solve.TOLERANCE`.
+        Exact where the singular system is known; else by conjugate gradients to the relative tolerance of `solve`.
         """
         if self.system is None:
             return least_squares(self.forward, self.adjoint, y)
         return self.system.v_inverse(self.system.u(y) * self.system.inverses.to(y))
 
     def gram_solve(
-        self, y: Tensor, *, noise_variance: float | Tensor, scale: float | Tensor = 1.0, tolerance: float = TOLERANCE
+        self,
+        y: Tensor,
+        *,
+        noise_variance: float | Tensor,
+        scale: float | Tensor = 1.0,
+        tolerance: float | None = None,
     ) -> Tensor:
         """(scale A A' + noise_variance I)^-1 y; the pseudo-inverse of scale A A' where noise_variance is zero.
 
         Args:
             y: (B, *out_shape).
             noise_variance, scale: numbers, or a number for each item, (B,).
-            tolerance: of conjugate gradients, where there is no singular system.
+            tolerance: of conjugate gradients, where there is no singular system; see `solve`.
         """
         variance = pad(torch.as_tensor(noise_variance, dtype=y.dtype, device=y.device), y)
         gain = pad(torch.as_tensor(scale, dtype=y.dtype, device=y.device), y)
@@ -151,18 +157,23 @@ class Operator(ABC):
             def gram(w: Tensor) -> Tensor:
                 return gain * self.forward(self.adjoint(w)) + variance * w
 
-            return conjugate_gradients(gram, y, tolerance=tolerance)
+            noisy = variance > 0
+            if bool(noisy.all()):
+                return conjugate_gradients(gram, y, tolerance=tolerance)
+            # Without noise the gram may be singular and y outside its range: (A A')+ = (A')+ A+ is found in two steps.
+            nearest = least_squares(self.forward, self.adjoint, y, tolerance=tolerance)
+            exact = least_squares(self.adjoint, self.forward, nearest, tolerance=tolerance) * _inverse(gain)
+            if not bool(noisy.any()):
+                return exact
+            return torch.where(noisy, conjugate_gradients(gram, y, tolerance=tolerance), exact)
         coefficients = self.system.u(y)
-        kept = self.system.kept.to(y.device)
-        inside = coefficients * kept
+        inside = coefficients * self.system.kept.to(y.device)
         total = _rows(gain, inside) * self.system.values.to(y).square() + _rows(variance, inside)
-        inside = torch.where(kept, inside / total.where(kept, torch.ones_like(total)), 0)
-        solved = self.system.u_inverse(inside)
+        solved = self.system.u_inverse(inside * _inverse(total))
         if not bool((variance > 0).any()):
             return solved
         # Outside the range of A only the noise is seen.
-        outside = y - self.system.u_inverse(coefficients * kept)
-        return solved + torch.where(variance > 0, outside / variance.where(variance > 0, torch.ones_like(variance)), 0)
+        return solved + (y - self.system.u_inverse(inside)) * _inverse(variance)
 
     def proximal(
         self, x: Tensor, y: Tensor, *, noise_variance: float | Tensor, prior_variance: float | Tensor
@@ -180,7 +191,9 @@ class Operator(ABC):
         """The largest singular value: exact where the system is known, else by power iteration (a lower bound)."""
         if self.system is not None:
             return float(self.system.values.max())
-        x = torch.nn.functional.normalize(torch.linspace(-1, 1, self.size).cos(), dim=0).reshape(1, *self.bound_shape)
+        # A random start has a share of every direction; a smooth one has none of, say, the odd ones.
+        x = Stream.of(0, [0]).normal(self.bound_shape, step=0)[0, 0]
+        x = x / x.norm()
         value = x.new_zeros(())
         for _ in range(iterations):
             x = self.adjoint(self.forward(x))
@@ -189,6 +202,11 @@ class Operator(ABC):
                 return 0.0
             x = x / value
         return float(value.sqrt())
+
+
+def _inverse(value: Tensor) -> Tensor:
+    """1/value, and zero where it is zero."""
+    return torch.where(value > 0, 1 / value.where(value > 0, torch.ones_like(value)), 0)
 
 
 def _rows(value: Tensor, like: Tensor) -> Tensor:

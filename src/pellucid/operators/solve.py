@@ -12,14 +12,15 @@ from torch import Tensor
 
 from ..foundations.tensors import pad
 
-TOLERANCE = 1e-6  # of the residual, relative to the right side
+TOLERANCE = 1e-6  # of the residual, relative to the right side, in float32
+FINE_TOLERANCE = 1e-12  # in float64
 MAX_ITERATIONS = 500
 
 Map = Callable[[Tensor], Tensor]
 
 
 def conjugate_gradients(
-    apply: Map, b: Tensor, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS
+    apply: Map, b: Tensor, *, tolerance: float | None = None, max_iterations: int = MAX_ITERATIONS
 ) -> Tensor:
     """w with M w = b for a symmetric positive semi-definite M, started at zero.
 
@@ -28,14 +29,15 @@ def conjugate_gradients(
     Args:
         apply: M, (B, *) to (B, *).
         b: (B, *).
-        tolerance: stops where |b - M w| <= tolerance |b|, for each item.
+        tolerance: stops where |b - M w| <= tolerance |b|, for each item; by default `TOLERANCE`, and `FINE_TOLERANCE`
+            in float64.
         max_iterations: at most that many products.
 
     Source: Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, section 3.
     """
     w, residual = torch.zeros_like(b), b.clone()
     direction, square = residual, _dot(residual, residual)
-    target = tolerance**2 * square
+    target = _share(tolerance, b) * square
     for _ in range(max_iterations):
         active = square > target
         if not bool(active.any()):
@@ -56,7 +58,7 @@ def conjugate_gradients(
 
 
 def least_squares(
-    forward: Map, adjoint: Map, y: Tensor, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS
+    forward: Map, adjoint: Map, y: Tensor, *, tolerance: float | None = None, max_iterations: int = MAX_ITERATIONS
 ) -> Tensor:
     """A+ y: of all x that come nearest to A x = y the one of least norm, by conjugate gradients on A' A x = A' y.
 
@@ -67,13 +69,14 @@ def least_squares(
     Args:
         forward, adjoint: A and A'.
         y: (B, *out).
-        tolerance: stops where |A'(y - A x)| <= tolerance |A' y|, for each item.
+        tolerance: stops where |A'(y - A x)| <= tolerance |A' y|, for each item; by default `TOLERANCE`, and
+            `FINE_TOLERANCE` in float64.
     """
     residual = y.clone()
     gradient = adjoint(y)
     x = torch.zeros_like(gradient)
     direction, square = gradient, _dot(gradient, gradient)
-    target = tolerance**2 * square
+    target = _share(tolerance, y) * square
     for _ in range(max_iterations):
         active = square > target
         if not bool(active.any()):
@@ -90,6 +93,13 @@ def least_squares(
         direction = gradient + pad(ratio, x) * direction
         square = torch.where(active, new, torch.zeros_like(new))
     return x
+
+
+def _share(tolerance: float | None, like: Tensor) -> float:
+    """The square of the tolerance, or of the default of a type."""
+    if tolerance is None:
+        tolerance = FINE_TOLERANCE if like.dtype == torch.float64 else TOLERANCE
+    return tolerance**2
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
