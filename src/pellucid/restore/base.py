@@ -2,7 +2,8 @@ r"""What a restoration method is, and what it restores.
 
 Given y = A x_0 + n with n ~ N(0, noise^2 I) and a denoiser of the law of x_0, a method makes one draw (or one estimate)
 of x_0 for each item of the batch. Most methods replace E[x_0 given x_t] by an estimate of E[x_0 given x_t, y]: they are
-`Wrapper`s, denoiser to denoiser, and run under every solver and every guidance. The others have a `run` of their own.
+`Wrapper`s, denoiser to denoiser, and run under every solver and every guidance. Some change the step instead, which
+knows what a denoiser cannot: from where to where it goes, and with what noise. The others have a `run` of their own.
 """
 
 from __future__ import annotations
@@ -95,15 +96,23 @@ class Restorer(ABC):
 
 
 class Wrapper(Restorer):
-    """A method that is a change of the denoiser."""
+    """A method around the one loop over time: a change of the denoiser, of the step, of the grid, or of several."""
 
-    @abstractmethod
     def wrap(self, denoiser: Denoiser, observation: Observation) -> Denoiser:
-        """A denoiser that estimates E[x_0 given x_t, y]."""
+        """A denoiser that estimates E[x_0 given x_t, y]; the one given where the method acts elsewhere."""
+        return denoiser
+
+    def mover(self, solver: Solver, observation: Observation, times: Tensor) -> Solver:
+        """The solver it runs on `times`: the one given, one around it, or one of its own."""
+        return solver
 
     def grid(self, times: Tensor) -> Tensor:
         """The times it runs on: those given, or with time travel put in."""
         return times
+
+    def finish(self, x: Tensor, observation: Observation) -> Tensor:
+        """The restoration from the state at the end of time."""
+        return x
 
     def run(
         self,
@@ -120,15 +129,29 @@ class Wrapper(Restorer):
         process = denoiser.process
         shape = observation.operator.bound_shape
         x = process.prior(process.draw(stream, shape, step=0)[0, 0]).to(observation.y)
-        return sample(
+        x = sample(
             self.wrap(denoiser, observation),
             x,
             self.grid(times),
-            solver,
+            self.mover(solver, observation, times),
             stream=stream,
             callback=callback,
             **cond,
         )
+        return self.finish(x, observation)
+
+
+class Known:
+    """A denoiser whose estimate at one state is known already: a step around another step pays for it once."""
+
+    def __init__(self, denoiser: Denoiser, x: Tensor, t: Tensor, x0: Tensor) -> None:
+        self._denoiser, self._at, self._x0 = denoiser, (x, t), x0
+        self.process = denoiser.process
+
+    def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor:
+        if x is self._at[0] and t is self._at[1]:
+            return self._x0
+        return self._denoiser(x, t, **cond)
 
 
 def differentiable(denoiser: Denoiser, x: Tensor, t: Tensor, cond: dict[str, Any]) -> tuple[Tensor, Tensor]:
