@@ -20,7 +20,12 @@ Map = Callable[[Tensor], Tensor]
 
 
 def conjugate_gradients(
-    apply: Map, b: Tensor, *, tolerance: float | None = None, max_iterations: int = MAX_ITERATIONS
+    apply: Map,
+    b: Tensor,
+    *,
+    tolerance: float | None = None,
+    max_iterations: int = MAX_ITERATIONS,
+    precondition: Map | None = None,
 ) -> Tensor:
     """w with M w = b for a symmetric positive semi-definite M, started at zero.
 
@@ -30,13 +35,15 @@ def conjugate_gradients(
         apply: M, (B, *) to (B, *).
         b: (B, *).
         tolerance: stops where |b - M w| <= tolerance |b|, for each item; by default `TOLERANCE`, and `FINE_TOLERANCE`
-            in float64.
+            in float64. With a preconditioner P the norm is that of r' P r.
         max_iterations: at most that many products.
+        precondition: P, near M^-1, symmetric and positive semi-definite; the identity if None.
 
     Source: Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, section 3.
     """
     w, residual = torch.zeros_like(b), b.clone()
-    direction, square = residual, _dot(residual, residual)
+    direction = residual if precondition is None else precondition(residual)
+    square = _dot(residual, direction)
     target = _share(tolerance, b) * square
     for _ in range(max_iterations):
         active = square > target
@@ -50,9 +57,10 @@ def conjugate_gradients(
         step = torch.where(active, square / curvature.where(active, torch.ones_like(curvature)), 0)
         w = w + pad(step, w) * direction
         residual = residual - pad(step, w) * image
-        new = _dot(residual, residual)
+        solved = residual if precondition is None else precondition(residual)
+        new = _dot(residual, solved)
         ratio = torch.where(active, new / square.where(active, torch.ones_like(square)), 0)
-        direction = residual + pad(ratio, w) * direction
+        direction = solved + pad(ratio, w) * direction
         square = torch.where(active, new, torch.zeros_like(new))
     return w
 
