@@ -57,7 +57,27 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def keeps(*shape: int, seed: int = 0) -> Tensor:
+    """A mask that keeps about half."""
+    return normal(*shape, seed=seed) > 0
+
+
 EXAMPLES: dict[str, list[Example]] = {
+    "mask": [
+        Example(lambda: OPERATORS["mask"](keeps(13)), (13,)),
+        Example(lambda: OPERATORS["mask"](keeps(9)), (2, 9)),
+        Example(lambda: OPERATORS["mask"](keeps(5, 7)), (3, 5, 7)),
+        Example(lambda: OPERATORS["mask"](keeps(3, 1, 6).float()), (3, 5, 6)),
+        Example(lambda: OPERATORS["mask"](torch.zeros(4)), (4,)),
+    ],
+    "box": [Example(OPERATORS["box"], shape) for shape in (vector(), signal(), picture())]
+    + [Example(lambda: OPERATORS["box"](side=(0.2, 0.7), centre=(0.0, 0.9)), picture())],
+    "random-mask": [Example(OPERATORS["random-mask"], shape) for shape in (vector(), signal(), picture())]
+    + [Example(lambda: OPERATORS["random-mask"](keep=0.2, seed=3, per_channel=True), picture())],
+    "brush": [Example(OPERATORS["brush"], shape) for shape in (vector(), signal(), picture())],
+    "text": [Example(OPERATORS["text"], shape) for shape in (vector(), signal(), picture())],
+    "half-plane": [Example(OPERATORS["half-plane"], shape) for shape in (vector(), signal())]
+    + [Example(lambda: OPERATORS["half-plane"](keep=0.4, angle=30), picture())],
     "separable": [
         Example(lambda: OPERATORS["separable"]((normal(5, 9), None)), (2, 9, 7)),
         Example(lambda: OPERATORS["separable"]((normal(2, 3), normal(11, 6), normal(4, 9, seed=1))), (3, 6, 9)),
