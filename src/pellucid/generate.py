@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -128,7 +129,9 @@ def batches_for(model: Model, num: int, *, first: int = 0, batch_size: int | Non
 
 def default_batch(model: Model) -> int:
     """How many samples are made together: enough to fill the machine, few enough for its caches."""
-    values = 1
-    for side in model.shape:
-        values *= side
-    return max(1, min(256, (1 << 18) // values))
+    return batch_for(model.shape)
+
+
+def batch_for(shape: Sequence[int]) -> int:
+    """`default_batch` for items of a shape."""
+    return max(1, min(256, (1 << 18) // math.prod(shape)))

@@ -26,7 +26,7 @@ LINES: list[set[str]] = [
     {"denoisers"},
     {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching"},
     # L3
-    {"solvers", "likelihood", "guidance"},
+    {"solvers", "likelihood", "guidance", "tiles"},
     {"restore"},
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
