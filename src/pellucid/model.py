@@ -15,7 +15,7 @@ from torch import Tensor
 from .config import ProcessSettings, SamplingSettings
 from .data.codecs import Codec, codec_from_json
 from .denoisers import EDM, TARGETS, NetworkDenoiser
-from .foundations.errors import UserError, unknown
+from .foundations.errors import UserError, closest, unknown
 from .nn import NetworkSpec, build
 from .processes import weightings
 from .processes.gaussian import Gaussian
@@ -27,6 +27,7 @@ from .train.run import CONFIG, Run
 MODEL = "model.json"
 EMA = "ema.safetensors"
 TUNED = "tuned.json"
+SHELF = Path(__file__).parent / "shelf"
 
 
 @dataclass(frozen=True)
@@ -163,22 +164,32 @@ class Model:
         return self.card.codec.decode(x)
 
 
+def shelf() -> tuple[str, ...]:
+    """The names of the small trained models that come with pellucid; `load` takes them."""
+    return tuple(sorted(folder.name for folder in SHELF.iterdir() if (folder / checkpoint.MANIFEST).is_file()))
+
+
 def load(path: str | Path, *, device: str | torch.device | None = None) -> Model:
-    """Reads a model from a run folder (its newest valid checkpoint), a checkpoint or an exported model folder.
+    """Reads a model from a run folder (its newest valid checkpoint), a checkpoint, an exported model folder or the
+    shelf (`shelf()` gives the names). What exists as a path is taken as a path.
 
     The averaged weights are used. Every byte is checked against the manifest first. A damaged checkpoint of a run is
     passed over for the one before it, which the model's notes say.
 
     Args:
-        path: the folder.
+        path: the folder, or a name on the shelf.
         device: where to put it; the CUDA device if there is one, else the CPU.
 
     Raises:
         UserError: nothing there, no valid checkpoint, or a damaged one.
     """
     path = Path(path)
+    if not path.exists() and str(path) in shelf():
+        return from_checkpoint(checkpoint.load(SHELF / path), origin=str(path), device=device)
     folder = path
     notes: tuple[str, ...] = ()
+    if not path.exists() and closest(path.name, shelf()) and path.parent == Path():
+        raise unknown("run, model folder or model on the shelf", str(path), shelf())
     if (path / CONFIG).is_file() or not (path / checkpoint.MANIFEST).is_file():
         Run.open(path)
         newest = checkpoint.latest(path)
@@ -221,7 +232,13 @@ def from_checkpoint(saved: checkpoint.Checkpoint, *, origin: str, device: str | 
     return Model(denoiser.to(device), card, checkpoint.weights_hash(saved.tensors[EMA]), origin)
 
 
-def save(model: Model, folder: str | Path) -> Path:
-    """Exports a model as a folder of its own: weights, card and manifest. Nothing is overwritten."""
+def save(model: Model, folder: str | Path, *, half: bool = False) -> Path:
+    """Exports a model as a folder of its own: weights, card and manifest. Nothing is overwritten.
+
+    Args:
+        half: store the weights with 16 bits: half the size, each weight to three digits; they are used as float32.
+    """
     weights = model.denoiser.network.state_dict()
+    if half:
+        weights = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     return checkpoint.save(Path(folder), {EMA: weights, MODEL: model.card.to_json()})

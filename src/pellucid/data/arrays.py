@@ -62,6 +62,7 @@ class Dataset:
         name: a word for reports.
         rejected: what was left out, and why.
         notes: what a person should know of how the data were read, a sentence each.
+        groups: (N,) int64, or None: items of one group (patches of one picture) stay on one side of a split.
 
     Raises:
         ValueError: labels that do not fit the items or the names.
@@ -74,10 +75,13 @@ class Dataset:
     name: str
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if tuple(self.items.shape[1:]) != self.codec.shape:
             raise ValueError(f"items have the shape {self.items.shape[1:]}, their codec {self.codec.shape}")
+        if self.groups is not None and self.groups.shape != (len(self.items),):
+            raise ValueError(f"{len(self.items)} items need as many groups, got the shape {self.groups.shape}")
         if self.labels is None:
             return
         if self.labels.shape != (len(self.items),):
@@ -113,7 +117,8 @@ class Dataset:
             items = Rows(self.items, rows)
         else:
             items = self.items[rows]
-        return replace(self, items=items, labels=None if self.labels is None else self.labels[rows])
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, items=items, labels=labels, groups=None if self.groups is None else self.groups[rows])
 
     def fingerprint(self) -> str:
         """The sha256, in hexadecimal, of type, shape, items and labels: it names the data in a checkpoint."""
@@ -147,7 +152,7 @@ def split(ds: Dataset, holdout: float) -> tuple[Dataset, Dataset]:
 
     The side of an item depends on its own bytes alone. So it never changes when others are added or reordered, and
     copies of one item land on one side, where a shuffled split would leak them. The held-out count is binomial:
-    holdout * N give or take sqrt(N holdout (1 - holdout)).
+    holdout * N give or take sqrt(N holdout (1 - holdout)). Items of one group go where its first item goes.
 
     Args:
         ds: the data set.
@@ -161,7 +166,11 @@ def split(ds: Dataset, holdout: float) -> tuple[Dataset, Dataset]:
     """
     if not 0 <= holdout < 1:
         raise UserError(f"the held-out fraction must be in [0, 1), got {holdout}")
-    held = item_hashes(ds.items).astype(np.float64) < holdout * 2.0**64
+    if ds.groups is None:
+        held = item_hashes(ds.items).astype(np.float64) < holdout * 2.0**64
+    else:
+        _, first, group = np.unique(ds.groups, return_index=True, return_inverse=True)
+        held = (item_hashes(np.asarray(ds.items[first])).astype(np.float64) < holdout * 2.0**64)[group]
     if held.all():
         raise UserError(
             f"holding out {holdout:g} of {len(ds)} items leaves none to train on; hold out less, or give more items"

@@ -16,6 +16,7 @@ from ..foundations.registry import Registry
 from .arrays import Dataset
 from .cache import cached, forget
 from .codecs import ImageCodec, points_codec
+from .photos import photos
 
 _DIGITS = tuple("0123456789")
 
@@ -71,7 +72,7 @@ def digits() -> Dataset:
 
 
 BUILTIN: Registry[Callable[[], Dataset]] = Registry(
-    "built-in data set", {"moons": moons, "digits8": digits8, "digits": digits}
+    "built-in data set", {"moons": moons, "digits8": digits8, "digits": digits, "photos": photos}
 )
 
 

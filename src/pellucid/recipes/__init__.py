@@ -6,8 +6,11 @@ from ..foundations.registry import Registry
 from .base import Recipe
 from .digits import DIGITS, DIGITS8
 from .images import IMAGES
+from .photos import PHOTOS
 from .points import POINTS
 
-RECIPES: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES)})
+RECIPES: Registry[Recipe] = Registry(
+    "recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES, PHOTOS)}
+)
 
 __all__ = ["RECIPES", "Recipe"]
