@@ -78,6 +78,12 @@ EXAMPLES: dict[str, list[Example]] = {
     "text": [Example(OPERATORS["text"], shape) for shape in (vector(), signal(), picture())],
     "half-plane": [Example(OPERATORS["half-plane"], shape) for shape in (vector(), signal())]
     + [Example(lambda: OPERATORS["half-plane"](keep=0.4, angle=30), picture())],
+    "downsample": [Example(lambda f=f: OPERATORS["downsample"](f), vector(f)) for f in (1, 2, 5)]
+    + [Example(lambda f=f: OPERATORS["downsample"](f), signal(f)) for f in (2, 3)]
+    + [Example(lambda f=f: OPERATORS["downsample"](f), picture(f)) for f in (2, 3, 4)],
+    "bicubic": [Example(lambda f=f: OPERATORS["bicubic"](f), vector(f)) for f in (1, 2, 5)]
+    + [Example(lambda: OPERATORS["bicubic"](3), signal(3))]
+    + [Example(lambda f=f: OPERATORS["bicubic"](f), picture(f)) for f in (2, 3, 4)],
     "separable": [
         Example(lambda: OPERATORS["separable"]((normal(5, 9), None)), (2, 9, 7)),
         Example(lambda: OPERATORS["separable"]((normal(2, 3), normal(11, 6), normal(4, 9, seed=1))), (3, 6, 9)),
