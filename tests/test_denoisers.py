@@ -164,3 +164,20 @@ def test_protocols_and_names():
     assert not isinstance(MixtureOracle(process, torch.zeros(1, 2), torch.ones(1)), LearnedVariance)
     with pytest.raises(UserError, match="unknown target 'esp'; did you mean 'eps'"):
         wrap(Linear(), process, "esp")
+
+
+def test_any_function_is_wrapped_and_told_of_the_time_as_it_was_trained() -> None:
+    process = Gaussian(SCHEDULES["linear_beta"]())
+    heard: list[torch.Tensor] = []
+
+    def network(x: torch.Tensor, c: torch.Tensor, *, label: torch.Tensor) -> torch.Tensor:
+        heard.append(c)
+        return label * x
+
+    denoiser = wrap(network, process, "x0", told=lambda t: 1000 * t - 1)
+    x = randn(2, 3)
+    got = denoiser(x, torch.tensor([0.5, 0.25]), label=torch.tensor(2.0))
+    torch.testing.assert_close(got, 2 * x)
+    assert heard[0].tolist() == [499.0, 249.0]
+    assert not list(denoiser.parameters())
+    assert len(list(wrap(torch.nn.Linear(3, 3), process, "x0").parameters())) == 2

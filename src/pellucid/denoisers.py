@@ -159,19 +159,29 @@ class NetworkDenoiser(nn.Module):
         process: the Gaussian process it undoes.
         target: what the network predicts.
         learned_variance: whether its output carries v of `LearnedVariance`.
+        told: c as an elementwise function of t, for a network that was trained elsewhere; log(sigma/alpha)/4 if None.
     """
 
     def __init__(
-        self, network: nn.Module, process: Gaussian, target: Target, *, learned_variance: bool = False
+        self,
+        network: nn.Module,
+        process: Gaussian,
+        target: Target,
+        *,
+        learned_variance: bool = False,
+        told: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.process = process
         self.target = target
         self.learned_variance = learned_variance
+        self.told = told
 
     def noise_level(self, t: Tensor) -> Tensor:
-        """What the network is told of the time: log(sigma/alpha)/4, finite at t = 0."""
+        """What the network is told of the time: `told`, or log(sigma/alpha)/4, finite at t = 0."""
+        if self.told is not None:
+            return self.told(t)
         schedule = self.process.schedule
         return (schedule.sigma(t) / schedule.alpha(t)).clamp_min(_LOWEST_NOISE).log() / 4
 
@@ -200,13 +210,45 @@ class NetworkDenoiser(nn.Module):
         return pad(skip, x) * x + pad(out, x) * output, extra
 
 
-def wrap(network: nn.Module, process: Gaussian, target: Target | str, **options: Any) -> NetworkDenoiser:
-    """A denoiser from any module called as network(x, c, **cond).
+def wrap(
+    network: Callable[..., Tensor],
+    process: Gaussian,
+    target: Target | str,
+    *,
+    learned_variance: bool = False,
+    told: Callable[[Tensor], Tensor] | None = None,
+) -> NetworkDenoiser:
+    """A denoiser from any module, or any function, called as network(x, c, **cond).
+
+    A module's parameters become the denoiser's own.
 
     Args:
+        network: x of shape (B, *), c of shape (B,); returns what `target` says.
+        process: the Gaussian process it was trained on.
         target: a `Target` or a name among `TARGETS`.
+        learned_variance: whether the output carries a variance, as in `NetworkDenoiser`.
+        told: c as a function of t in [0, 1], such as `lambda t: 1000 * t - 1` for the index of a chain's step;
+            log(sigma/alpha)/4 if absent.
+
+    >>> from pellucid import SCHEDULES, Gaussian
+    >>> denoiser = wrap(lambda x, c: 0 * x, Gaussian(SCHEDULES["vp"]()), "x0")
+    >>> denoiser(torch.ones(1, 2), torch.tensor(0.5))
+    tensor([[0., 0.]])
     """
-    return NetworkDenoiser(network, process, TARGETS[target]() if isinstance(target, str) else target, **options)
+    module = network if isinstance(network, nn.Module) else _Function(network)
+    prediction = TARGETS[target]() if isinstance(target, str) else target
+    return NetworkDenoiser(module, process, prediction, learned_variance=learned_variance, told=told)
+
+
+class _Function(nn.Module):
+    """A function as a module without parameters."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, x: Tensor, c: Tensor, **cond: Any) -> Tensor:
+        return self._function(x, c, **cond)
 
 
 def eps_from_x0(process: Gaussian, x: Tensor, x0: Tensor, t: Tensor) -> Tensor:
