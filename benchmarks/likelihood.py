@@ -3,11 +3,11 @@
     python benchmarks/likelihood.py RUN [--items 1000] [--compared 200]
 
 RUN is a run on digits; its held-out items are judged, with their own labels, and where it held out fewer than asked for
-the table says how many there were. The first table compares methods on the first `--compared` items, with the reference
+the table says how many there were. The first table compares methods on the first `--compared` items with the reference
 of the same kind and the same draws: for the ODE, 256 steps; for the bound, 1,024 noise levels. "off by" is the mean
-difference to it (several draws in the bin tighten the bound, which shows there too). "±" is the standard error of the mean that the method's own random numbers make; that of
-the items as a sample is the same for all rows and stands below the table. The second table is the likelihood of all
-items by the cheapest rows that were good enough.
+difference to it (several draws in the bin tighten the bound, which shows there too). "±" is the standard error of the
+mean that the method's own random numbers make; that of the items as a sample is the same for all rows and stands below.
+The second table is the likelihood of all items by the cheapest rows that were good enough.
 
 Seconds are those of the processor on one thread, which other work on the machine changes little.
 
