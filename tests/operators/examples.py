@@ -89,4 +89,60 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(lambda: OPERATORS["separable"]((normal(2, 3), normal(11, 6), normal(4, 9, seed=1))), (3, 6, 9)),
         Example(lambda: OPERATORS["separable"]((normal(3, 8),)), (8,)),
     ],
+    "decolorise": [
+        Example(OPERATORS["decolorise"], picture()),
+        Example(OPERATORS["decolorise"], signal(channels=3)),
+        Example(lambda: OPERATORS["decolorise"](weights=None), picture(channels=4)),
+    ],
+    "channel-mix": [
+        Example(lambda: OPERATORS["channel-mix"](normal(2, 3)), picture()),
+        Example(lambda: OPERATORS["channel-mix"](normal(5, 3).float()), signal(channels=3)),
+    ],
+    "demosaic": [
+        Example(OPERATORS["demosaic"], picture()),
+        Example(lambda: OPERATORS["demosaic"]("GBRG"), (3, 5, 7)),
+    ],
+    "identity": [Example(OPERATORS["identity"], shape) for shape in (vector(), signal(), picture())],
+    "quantise": [Example(lambda: OPERATORS["quantise"](16), shape) for shape in (vector(), signal(), picture())],
+    "crop": [
+        Example(lambda: OPERATORS["crop"]((3,), (5,)), (9,)),
+        Example(lambda: OPERATORS["crop"]((0,), (4,)), (2, 9)),
+        Example(lambda: OPERATORS["crop"]((1, 2), (4, 3)), (3, 7, 6)),
+        Example(lambda: OPERATORS["crop"]((1, 1, 2), (2, 4, 3)), (3, 7, 6)),
+    ],
+    "matrix": [
+        Example(lambda: OPERATORS["matrix"](normal(5, 24)), (24,)),
+        Example(lambda: OPERATORS["matrix"](normal(9, 24)), (2, 3, 4)),
+        Example(lambda: OPERATORS["matrix"](normal(40, 24)), (2, 12)),
+        Example(lambda: OPERATORS["matrix"](normal(8, 3) @ normal(3, 24, seed=1)), (24,)),  # of rank 3
+        Example(lambda: OPERATORS["matrix"](normal(30, 4) @ normal(4, 24, seed=1)), (24,)),  # of rank 4
+    ],
+    "custom": [
+        Example(lambda: OPERATORS["custom"](lambda x: x[:, 1:] - 0.3 * x[:, :-1]), (11,), closed=False),
+        Example(lambda: OPERATORS["custom"](lambda x: x.cumsum(-1)[..., ::4]), (2, 9), closed=False),
+        Example(lambda: OPERATORS["custom"](lambda x: x.roll(1, -1) + 2 * x.flip(-2)), picture(), closed=False),
+    ],
+    "scale": [
+        Example(lambda: OPERATORS["scale"](-2.5, OPERATORS["downsample"](2)), picture(2)),
+        Example(lambda: OPERATORS["scale"](0.1, OPERATORS["custom"](lambda x: x[:, ::2] + x[:, 1::2])), (8,), False),
+    ],
+    "compose": [
+        Example(
+            lambda: OPERATORS["compose"]((OPERATORS["downsample"](2), OPERATORS["crop"]((1,), (8,)))), (2, 10), False
+        ),
+        Example(
+            lambda: OPERATORS["compose"](
+                (OPERATORS["random-mask"](0.7), OPERATORS["bicubic"](2), OPERATORS["decolorise"]())
+            ),
+            picture(2),
+            closed=False,
+        ),
+    ],
+    "stack": [
+        Example(
+            lambda: OPERATORS["stack"]((OPERATORS["downsample"](2), OPERATORS["mask"](keeps(6, 8)))),
+            (3, 6, 8),
+            closed=False,
+        ),
+    ],
 }

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 from ..foundations.registry import Registry
 from .base import Operator, SingularSystem
+from .colour import ChannelMix, Decolorise, Demosaic
+from .compose import Compose, Scale, Stack
+from .custom import Custom, Matrix
 from .masks import Box, Brush, HalfPlane, Mask, Masked, RandomMask, Text
 from .patterns import box_mask, brush_mask, half_plane_mask, random_mask, text_mask
 from .resample import Bicubic, Downsample
 from .separable import AxisWise, Separable
+from .simple import Crop, Identity, Quantise
 
 OPERATORS: Registry[Callable[..., Operator]] = Registry(
     "operator",
@@ -23,6 +27,17 @@ OPERATORS: Registry[Callable[..., Operator]] = Registry(
         "half-plane": HalfPlane,
         "downsample": Downsample,
         "bicubic": Bicubic,
+        "decolorise": Decolorise,
+        "channel-mix": ChannelMix,
+        "demosaic": Demosaic,
+        "identity": Identity,
+        "crop": Crop,
+        "quantise": Quantise,
+        "compose": Compose,
+        "stack": Stack,
+        "scale": Scale,
+        "matrix": Matrix,
+        "custom": Custom,
     },
 )
 
@@ -32,14 +47,25 @@ __all__ = [
     "Bicubic",
     "Box",
     "Brush",
+    "ChannelMix",
+    "Compose",
+    "Crop",
+    "Custom",
+    "Decolorise",
+    "Demosaic",
     "Downsample",
     "HalfPlane",
+    "Identity",
     "Mask",
     "Masked",
+    "Matrix",
     "Operator",
+    "Quantise",
     "RandomMask",
+    "Scale",
     "Separable",
     "SingularSystem",
+    "Stack",
     "Text",
     "box_mask",
     "brush_mask",
