@@ -24,7 +24,7 @@ LINES: list[set[str]] = [
     {"processes", "nn", "operators", "metrics"},
     # L2
     {"denoisers"},
-    {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching"},
+    {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models"},
     # L3
     {"solvers", "likelihood", "guidance", "tiles"},
     {"restore"},
