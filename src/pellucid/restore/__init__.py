@@ -6,7 +6,53 @@ from collections.abc import Callable
 
 from ..foundations.registry import Registry
 from .base import Observation, Restorer, Wrapper
+from .ddnm import DDNM
+from .ddnm_plus import DDNMPlus
+from .ddrm import DDRM
+from .diffpir import DiffPIR
+from .dps import DPS
+from .latent_code import LatentCode
+from .plug_and_play import RED, PlugAndPlay
+from .repaint import RePaint
+from .tikhonov import Tikhonov
+from .total_variation import TotalVariation
+from .wavelet import Wavelet
 
-RESTORERS: Registry[Callable[..., Restorer]] = Registry("restoration method", {})
+RESTORERS: Registry[Callable[..., Restorer]] = Registry(
+    "restoration method",
+    {
+        "ddnm": DDNM,
+        "ddnm+": DDNMPlus,
+        "ddrm": DDRM,
+        "dps": DPS,
+        "diffpir": DiffPIR,
+        "repaint": RePaint,
+        # One estimate, with the denoiser as regulariser or as generator.
+        "pnp": PlugAndPlay,
+        "red": RED,
+        "latent-code": LatentCode,
+        # Without a denoiser.
+        "tikhonov": Tikhonov,
+        "tv": TotalVariation,
+        "wavelet": Wavelet,
+    },
+)
 
-__all__ = ["RESTORERS", "Observation", "Restorer", "Wrapper"]
+__all__ = [
+    "DDNM",
+    "DDRM",
+    "DPS",
+    "RED",
+    "RESTORERS",
+    "DDNMPlus",
+    "DiffPIR",
+    "LatentCode",
+    "Observation",
+    "PlugAndPlay",
+    "RePaint",
+    "Restorer",
+    "Tikhonov",
+    "TotalVariation",
+    "Wavelet",
+    "Wrapper",
+]

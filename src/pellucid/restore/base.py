@@ -67,7 +67,7 @@ class Restorer(ABC):
     posterior: ClassVar[bool]
     learned: ClassVar[bool] = True
 
-    def check(self, observation: Observation) -> None:
+    def check(self, observation: Observation) -> None:  # noqa: B027 - serving all is a choice, not a gap
         """Raises a UserError where the method cannot serve the observation. Serves all by default."""
 
     @abstractmethod
