@@ -9,7 +9,7 @@ from dense import dense, distance, draw, times
 from examples import EXAMPLES, Example
 
 from pellucid.foundations.errors import UserError
-from pellucid.operators import OPERATORS
+from pellucid.operators import OPERATORS, check, require_linear
 
 CASES = [
     pytest.param(example, id=f"{name}-{number}-{'x'.join(map(str, example.shape))}")
@@ -141,6 +141,14 @@ def test_gram_solve_without_noise_is_the_pseudo_inverse_of_the_gram(example: Exa
     expected = times(np.linalg.pinv(matrix @ matrix.T, rcond=1e-12), y, op.out_shape)
     # the inverse of the square is wrong by the square of the condition number, 100 or less in the examples
     assert distance(op.gram_solve(y, noise_variance=0.0), expected) < 1e4 * example.accuracy[1]
+
+
+@every
+@both
+def test_its_own_check_passes(example: Example, dtype: torch.dtype) -> None:
+    report = check(example.make(), example.shape, dtype=dtype)
+    assert report.passed, report
+    require_linear(example.make(), example.shape, dtype=dtype)
 
 
 @every

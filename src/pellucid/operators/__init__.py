@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..foundations.registry import Registry
 from .base import Operator, SingularSystem
+from .check import CheckReport, check, require_linear
 from .colour import ChannelMix, Decolorise, Demosaic
 from .compose import Compose, Scale, Stack
 from .custom import Custom, Matrix
@@ -48,6 +49,7 @@ __all__ = [
     "Box",
     "Brush",
     "ChannelMix",
+    "CheckReport",
     "Compose",
     "Crop",
     "Custom",
@@ -69,7 +71,9 @@ __all__ = [
     "Text",
     "box_mask",
     "brush_mask",
+    "check",
     "half_plane_mask",
     "random_mask",
+    "require_linear",
     "text_mask",
 ]

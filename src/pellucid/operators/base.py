@@ -118,6 +118,11 @@ class Operator(ABC):
         """`singular()`, made once."""
         return self.singular()
 
+    @property
+    def iterative(self) -> bool:
+        """Whether A+ is found by conjugate gradients, and so to a tolerance; else it is exact."""
+        return self.system is None and type(self).pinv is Operator.pinv
+
     def adjoint(self, y: Tensor) -> Tensor:
         """A' y, (B, *out_shape) to (B, *shape); by automatic differentiation unless a subclass knows better."""
         with torch.enable_grad():

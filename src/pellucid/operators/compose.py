@@ -145,6 +145,10 @@ class Scale(Operator):
     def out_shape(self) -> tuple[int, ...]:
         return self.inner.out_shape
 
+    @property
+    def iterative(self) -> bool:
+        return self.inner.iterative
+
     def forward(self, x: Tensor) -> Tensor:
         return self.factor * self.inner.forward(x)
 

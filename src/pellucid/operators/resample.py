@@ -65,9 +65,13 @@ class Downsample(Operator):
         return self._blocks(x).mean(-1).reshape(-1, *self.out_shape)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.pinv(y) / self.block
+        return self._repeat(y) / self.block
 
     def pinv(self, y: Tensor) -> Tensor:
+        return self._repeat(y)
+
+    def _repeat(self, y: Tensor) -> Tensor:
+        """Each mean in all places of its block."""
         for axis in range(-len(places(self.bound_shape)), 0):
             y = y.repeat_interleave(self.factor, axis)
         return y
