@@ -35,6 +35,7 @@ LINES: list[set[str]] = [
     {"sampling"},
     {"auto"},
     {"generate"},
+    {"prepared"},
     {"restoration"},
     {"made", "tune"},
     {"train", "ebm", "latent"},
