@@ -185,6 +185,27 @@ def test_pictures_of_any_size_whole_and_in_tiles_alike(sides: tuple[int, int], o
     torch.testing.assert_close(got.samples, window(expected.samples.flatten(0, 1)).unflatten(0, (2, 2)))
 
 
+def test_unknown_noise_is_estimated_and_told() -> None:
+    law = independent((3, 32, 32))
+    y = 0.1 + 0.2 * normal(1, 3, 32, 32)
+    got = restore(law, Identity(), y, method="ddnm+", noise="auto", steps=4)
+    # 1,875 coefficients that share taps: 3 % or so.
+    assert got.settings.noise == pytest.approx(0.2, rel=0.1)
+    assert got.settings.noise_estimated
+    given = restore(law, Identity(), y, method="ddnm+", noise=got.settings.noise, steps=4)
+    assert torch.equal(got.samples, given.samples)
+
+
+def test_poisson_noise_is_weighed_by_its_own_variance() -> None:
+    """Tikhonov's estimate in closed form, of each pixel alone."""
+    peak, y = 20.0, torch.linspace(-0.9, 0.9, 64, dtype=F64).reshape(1, 1, 8, 8)
+    got = restore(independent((1, 8, 8)), Identity(), y, method=Tikhonov(weight=0.5), peak=peak)
+    n = peak * (y + 1) / 2
+    square, shifted = 1 / (4 * (n + 1) / peak**2), 2 * (n + n.clamp_max(1)) / peak - 1
+    torch.testing.assert_close(got.samples[:, 0], square * shifted / (square + 0.5), rtol=1e-5, atol=1e-5)
+    assert got.settings.peak == peak
+
+
 def test_progress_is_told_in_steps(model: Any) -> None:
     told: list[tuple[int, int]] = []
     restore(
@@ -239,6 +260,9 @@ class Wrong(Operator):
         ({"observed": torch.zeros(0, 3, 4, 4)}, "nothing to restore"),
         ({"noise": -0.1}, "at least 0 and finite; got -0.1"),
         ({"noise": float("inf")}, "got inf"),
+        ({"noise": "guess"}, "a number or 'auto'"),
+        ({"noise": "auto", "peak": 5.0}, "a number or 'auto'"),
+        ({"peak": -1.0}, "positive count"),
         ({"samples": 0}, "samples must be at least 1"),
         ({"batch_size": 0}, "the batch size must be at least 1"),
         ({"first": -1}, "first must be at least 0"),

@@ -23,6 +23,7 @@ from .model import Model
 from .operators import OPERATORS, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
 from .prepared import Labels, Prepared, labels_of_items, prepare
 from .restore import RESTORERS, Observation, Restorer, Wrapper
+from .restore.noise import noise_of, whiten
 from .solvers import Solver
 
 AUTO = "auto"
@@ -101,6 +102,7 @@ def restore(
     *,
     method: str | Restorer = AUTO,
     noise: float | Literal["auto"] = 0.0,
+    peak: float | None = None,
     samples: int = 1,
     seed: int = 0,
     first: int = 0,
@@ -125,7 +127,8 @@ def restore(
         operator: an operator, a matrix (m, D), or a linear function of a batch, which is checked first.
         observed: y, (B, *out_shape), in the model's scale. What lies under a mask is ignored, also NaN.
         method: "auto", a name among `RESTORERS`, or a method with options.
-        noise: the standard deviation of n, at least 0; "auto" estimates it.
+        noise: the standard deviation of n, at least 0; "auto" estimates one for all items.
+        peak: for pictures with Poisson noise, the expected count at full white; `noise` is then what is added to it.
         samples: how many restorations of each item.
         seed: any integer.
         first: the number of the first item.
@@ -154,7 +157,12 @@ def restore(
     y = observed if ready.device is None else observed.to(ready.device, torch.float32)
     if isinstance(bound, Masked) and tuple(y.shape[1:]) == item:
         y = torch.where(bound.kept.bool().to(y.device), y, 0)
-    seen = Observation(fit.operator(bound), y, float(noise))
+    if isinstance(noise, str) and (noise != AUTO or peak is not None):
+        raise UserError(
+            f"noise is a number or {AUTO!r}, and with Poisson noise (peak) a number; got {noise!r} and peak {peak}"
+        )
+    level = noise_of(bound, y) if isinstance(noise, str) else float(noise)
+    seen = Observation(fit.operator(bound), y, level)
     restorer, name, reason = _method(method)
     labels = labels_of_items(model, label, len(y))
     pairs = [(i, k) for i in range(len(y)) for k in range(samples)]
@@ -169,9 +177,10 @@ def restore(
 
         rows = torch.tensor([i for i, _ in batch], device=y.device)
         ids = [(first + i) << _SAMPLE_BITS | k for i, k in batch]
+        part = Observation(seen.operator, y[rows], level)
         x = restorer.run(
             fit.denoiser,
-            Observation(seen.operator, y[rows], seen.noise),
+            part if peak is None else whiten(part, peak),
             stream=Stream.of(seed, ids, device=y.device),
             times=ready.times,
             solver=ready.solver,
@@ -185,7 +194,14 @@ def restore(
         residual=_residual(bound, x, y.repeat_interleave(samples, 0)).reshape(len(y), samples),
         method=name,
         settings=Settings(
-            method=name, options=dict(vars(restorer)), **ready.named, seed=seed, noise=seen.noise, tiled=fit.tiled
+            method=name,
+            options=dict(vars(restorer)),
+            **ready.named,
+            seed=seed,
+            noise=level,
+            noise_estimated=isinstance(noise, str),
+            peak=peak,
+            tiled=fit.tiled,
         ),
         reason=reason,
         posterior=restorer.posterior,
