@@ -32,12 +32,12 @@ class DPS(Wrapper):
     """Equation (1) around any solver's step.
 
     By (1) a step is about 2 zeta long, however small the misfit is, so with a zeta that starts well the state is shaken
-    to the end. The authors have a thousand steps of zeta = 0.5 (in the form of (1)) for 64 x 64 x 3 observed values. For
-    fewer of either, a step is cut here to Polyak's length,
+    to the end. The authors have a thousand steps of zeta = 0.5 (in the form of (1)) for 64 x 64 x 3 observed values.
+    For fewer of either, a step is cut here to the length of Polyak ("Introduction to Optimization", 1987, section 5.3)
 
-        (|r|^2 - m noise^2)/|grad|^2 in place of zeta/|r|,                                                             (2)
+        (|r|^2 - m noise^2)/|grad|^2 in place of zeta/|r|                                                          (2)
 
-    where a linear misfit comes near its expected size ("Introduction to Optimization", 1987, section 5.3).
+    at which a linear misfit comes near its expected size.
 
     Attributes:
         zeta: of equation (1); None for 100 sqrt(m)/N, with m observed values and N steps. (The authors' is 5 sqrt(m)/N.

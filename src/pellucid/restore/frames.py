@@ -5,8 +5,8 @@ With the singular system A = U S V', the coordinates of x are c = V' x, and y se
     U' y / s = c + m,   m_i ~ N(0, noise^2 / s_i^2)                                                                (1)
 
 Without one there are two coordinates only, the parts of x that A keeps, A+ A x, and loses, x - A+ A x. A+ y sees the
-first, with noise whose variance is taken as equal in all directions: noise^2 times the mean of 1/s_i^2, as one random y
-of white noise shows it.
+first, with noise whose variance is taken as equal in all directions: noise^2 times the mean of 1/s_i^2, as white noise
+in the place of y shows it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..foundations.rng import Stream
 from ..operators.base import Operator
 from .base import Observation
+from .within_range import probes
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,6 @@ def _parts(observation: Observation) -> Frame:
 
 
 def amplification(operator: Operator, like: Tensor) -> float:
-    """The mean of 1/s_i^2 over the directions that A keeps, |A+ z|^2/|A A+ z|^2 with one fixed white z."""
-    z = Stream.of(0, [0], device=like.device).normal(operator.out_shape, step=0)[0, 0].to(like)
-    back = operator.pinv(z)
+    """The mean of 1/s_i^2 over the directions that A keeps, |A+ z|^2/|A A+ z|^2 for fixed white z."""
+    back = operator.pinv(probes(operator, like))
     return float(back.square().sum() / operator.forward(back).square().sum())

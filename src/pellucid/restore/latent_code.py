@@ -21,9 +21,9 @@ from ..denoisers import Denoiser
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream
 from ..processes.times import asinh
-from ..solvers.asinh import AsinhAdams
 from ..solvers.base import Callback, Solver
 from ..solvers.gaussian import gaussian_process
+from ..solvers.ode import Euler
 from .base import Observation, Restorer
 
 
@@ -36,16 +36,17 @@ class LatentCode(Restorer):
         steps: of the sampler G; each iteration calls the denoiser so often, and its derivative.
         iterations: of Adam's method, for each start.
         learning_rate: at first; it falls to zero as a cosine.
-        restarts: starts in all; each item keeps the one that ends lowest in (1).
+        restarts: starts in all; each item keeps the one that ends lowest in (1). On the exact law of digits one start
+            often ends in the wrong digit, and the best of four has half its error or less.
         weight: None for noise^2.
 
     Raises:
         UserError: numbers out of range.
     """
 
-    steps: int = 6
+    steps: int = 10
     iterations: int = 100
-    learning_rate: float = 0.1
+    learning_rate: float = 0.3
     restarts: int = 1
     weight: float | None = None
     posterior: ClassVar[bool] = False
@@ -114,7 +115,11 @@ class LatentCode(Restorer):
 
 
 def generate(denoiser: Denoiser, w: Tensor, steps: int, cond: dict[str, Any]) -> Tensor:
-    """G(w): the end of the probability-flow ODE from standard normal w, (B, *), in few steps; differentiable."""
+    """G(w): Euler's method on the probability-flow ODE from standard normal w, (B, *); differentiable.
+
+    Methods of higher order are nearer to the ODE in many steps, but in few their extrapolations make a rougher G, which
+    is harder to descend on.
+    """
 
     class Conditioned:
         process = denoiser.process
@@ -122,7 +127,7 @@ def generate(denoiser: Denoiser, w: Tensor, steps: int, cond: dict[str, Any]) ->
         def __call__(self, x: Tensor, t: Tensor, **_: Any) -> Tensor:
             return denoiser(x, t, **cond)
 
-    process, solver = gaussian_process(denoiser), AsinhAdams()
+    process, solver = gaussian_process(denoiser), Euler()
     x, carry, blank = process.prior(w), None, w.new_empty((0, *w.shape))
     for t, s in pairwise(asinh(process.schedule, steps).unbind()):
         x, carry = solver(Conditioned(), x, t, s, blank, carry)

@@ -58,7 +58,7 @@ class Scheme:
 
     Attributes:
         iterations: at most.
-        tolerance: an item stops where x moves by less than this share of |x| in one iteration.
+        tolerance: an item stops where neither x nor p moves by more than this share of its length in one iteration.
     """
 
     iterations: int = 500
@@ -85,18 +85,26 @@ class Scheme:
         for _ in range(self.iterations):
             raised = dual_data + sigma * unit * operator.forward(ahead)
             if weight is None:
-                dual_data = raised - sigma * (y + _shorten(raised / sigma - y, radius))
+                raised = raised - sigma * (y + _shorten(raised / sigma - y, radius))
             else:
-                dual_data = (raised - sigma * y) / (1 + sigma * weight * unit**2)
-            dual = regulariser.clip(dual + sigma * regulariser.analysis(ahead))
-            new = x - tau * (unit * operator.adjoint(dual_data) + regulariser.adjoint(dual))
-            change, size = (new - x).flatten(1).norm(dim=1), new.flatten(1).norm(dim=1)
-            # An item that has arrived stays, whatever the rest of its batch still does.
+                raised = (raised - sigma * y) / (1 + sigma * weight * unit**2)
+            clipped = regulariser.clip(dual + sigma * regulariser.analysis(ahead))
+            new = x - tau * (unit * operator.adjoint(raised) + regulariser.adjoint(clipped))
+            # An item that has arrived stays, whatever the rest of its batch still does. The multipliers must have
+            # arrived too: x alone may stand still where it turns back.
+            settled = _still(x, new, self.tolerance) & _still(dual_data, raised, self.tolerance)
+            settled = settled & _still(dual, clipped, self.tolerance)
             ahead, x = 2 * new - x, torch.where(pad(moving, new), new, x)
-            moving = moving & (change > self.tolerance * size)
+            dual_data, dual = raised, clipped
+            moving = moving & ~settled
             if not bool(moving.any()):
                 break
         return x
+
+
+def _still(before: Tensor, after: Tensor, tolerance: float) -> Tensor:
+    """Which items moved by no more than a share of their length, (B,)."""
+    return (after - before).flatten(1).norm(dim=1) <= tolerance * after.flatten(1).norm(dim=1)
 
 
 def _shorten(z: Tensor, radius: float) -> Tensor:

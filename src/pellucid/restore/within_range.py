@@ -14,20 +14,28 @@ from ..foundations.rng import Stream
 from ..operators.base import Operator
 from .base import Observation
 
+_PROBED = 4096  # random values that an average over directions is taken of, where items are that small
+
 
 def within_range(observation: Observation) -> tuple[Observation, float]:
     """The observation with A A+ y for y, and the rank of A.
 
-    Without a singular system the rank is the trace of A A+ as one random y of white noise shows it, to a relative
-    sqrt(2/rank) or better.
+    Without a singular system the rank is the trace of A A+ as white noise shows it, to a relative sqrt(2/rank) or, for
+    small items, a few percent.
     """
     operator, y = observation.operator, observation.y
     if operator.system is not None:
         rank = float(operator.system.kept.sum())
     else:
-        z = Stream.of(0, [0], device=y.device).normal(operator.out_shape, step=0)[0, 0].to(y)
-        rank = float((z * _project(operator, z)).sum())
+        z = probes(operator, y)
+        rank = float((z * _project(operator, z)).sum()) / len(z)
     return replace(observation, y=_project(operator, y)), rank
+
+
+def probes(operator: Operator, like: Tensor) -> Tensor:
+    """Fixed white noise in the place of observations, (k, *out_shape): one large one or, at most 64, several small."""
+    count = max(1, min(64, _PROBED // operator.size))
+    return Stream.of(0, range(count), device=like.device).normal(operator.out_shape, step=0)[0, 0].to(like)
 
 
 def _project(operator: Operator, y: Tensor) -> Tensor:
