@@ -157,6 +157,7 @@ def test_what_does_not_fit_is_named(op, message):
         (lambda s: replace(s, u=lambda y: s.u(y) + s.u(y).roll(1, 1)), "U"),
         (lambda s: replace(s, u=lambda y: 2 * s.u(y), u_inverse=lambda c: s.u_inverse(c) / 2), "U"),
         (lambda s: replace(s, u_inverse=lambda c: -s.u_inverse(c)), "U"),
+        (lambda s: replace(s, u_inverse=lambda c: s.u_inverse(c + (c * (s.values == 0)).roll(3, 1))), "U"),
     ],
 )
 def test_a_wrong_singular_system_is_found(change, broken):

@@ -98,6 +98,7 @@ def test_the_singular_system(example: Example, dtype: torch.dtype) -> None:
     assert distance(system.v(system.v_inverse(z)), z) < limit  # V' V = I
     assert distance(system.u(system.u_inverse(z)) * kept, z * kept) < limit  # U' U = I where A keeps
     assert not bool(system.u(y)[:, values == 0].any())
+    assert not bool(system.u_inverse(z * (values == 0)).any())  # what A loses is ignored
     pair = (
         (system.u(y) * z * kept).double().sum(),
         (y * system.u_inverse(z * kept)).double().sum(),
@@ -140,7 +141,13 @@ def test_gram_solve_without_noise_is_the_pseudo_inverse_of_the_gram(example: Exa
     matrix, y = dense(op), draw(op.out_shape, 2)
     expected = times(np.linalg.pinv(matrix @ matrix.T, rcond=1e-12), y, op.out_shape)
     # the inverse of the square is wrong by the square of the condition number, 100 or less in the examples
-    assert distance(op.gram_solve(y, noise_variance=0.0), expected) < 1e4 * example.accuracy[1]
+    limit = 1e4 * example.accuracy[1]
+    assert distance(op.gram_solve(y, noise_variance=0.0), expected) < limit
+    noise = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)  # some items with and some without
+    mixed = op.gram_solve(y, noise_variance=noise, scale=4.0)
+    noisy = times(np.linalg.inv(4 * matrix @ matrix.T + np.eye(len(matrix))), y, op.out_shape)
+    assert distance(mixed[::2], expected[::2] / 4) < limit
+    assert distance(mixed[1], noisy[1]) < limit
 
 
 @every

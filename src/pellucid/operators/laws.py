@@ -165,11 +165,12 @@ def singular_system(op: Operator, probes: Probes) -> list[Finding]:
     around = relative(product(op, "V c", system.v_inverse, turned) - x, x)
     lengths = relative(turned.norm(dim=1) - x.flatten(1).norm(dim=1), x)
     v = max(around, lengths, relative(system.v(system.v_inverse(coefficients)) - coefficients, coefficients))
-    # U' U = I on what is kept, and U' is the transpose of U
+    # U' U = I on what is kept, U' is the transpose of U, and what A loses is ignored
     image = product(op, "U c", system.u_inverse, inside)
     apart = (_dot(product(op, "U' y", system.u, y), inside) - _dot(y, image)).abs()
     size = (_dot(y, y) * _dot(inside, inside)).sqrt().clamp(min=1e-30)
-    u = max(relative(system.u(image) * kept - inside, inside), float((apart / size).max()))
+    ignored = relative(system.u_inverse(coefficients * (values == 0)), coefficients)
+    u = max(relative(system.u(image) * kept - inside, inside), float((apart / size).max()), ignored)
     whole = relative(system.u_inverse(values * turned) - op.forward(x), op.forward(x))
     return [
         Finding("V", "V' V = V V' = I", v, tolerance, "V of the singular system is not orthonormal"),

@@ -70,6 +70,7 @@ class Mask(Masked):
     Raises:
         UserError: values other than 0 and 1; at `on`, a mask of another size than the items.
 
+    >>> import torch
     >>> Mask(torch.tensor([1, 0, 1]))(torch.tensor([[5.0, 6.0, 7.0]]))
     tensor([[5., 0., 7.]])
     """
