@@ -37,7 +37,7 @@ class LatentCode(Restorer):
         iterations: of Adam's method, for each start.
         learning_rate: at first; it falls to zero as a cosine.
         restarts: starts in all; each item keeps the one that ends lowest in (1). On the exact law of digits one start
-            often ends in the wrong digit, and the best of four has half its error or less.
+            often ends in the wrong digit, and the best of four has about half its error.
         weight: None for noise^2.
 
     Raises:
