@@ -29,8 +29,9 @@ def observe(shape, dtype=F64, *, count=3, noise=0.1):
 
 
 def made(name):
-    """The method with its defaults, but for one that would take most of the time."""
-    return RESTORERS[name](**{"latent-code": {"steps": 3, "iterations": 30, "restarts": 3}}.get(name, {}))
+    """The method with its defaults, but for those that would take most of the time."""
+    quick = {"latent-code": {"steps": 3, "iterations": 30, "restarts": 3}, "repaint": {"travel_repeats": 1}}
+    return RESTORERS[name](**quick.get(name, {}))
 
 
 def served(method, observation):
