@@ -124,7 +124,7 @@ def make(
         )
         steps = chosen.steps
     settings = settings_for(model, solver=solver, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
-    folder = _folder(model, out)
+    folder = new_folder(out, Path(model.origin) if Path(model.origin).is_dir() else Path(), "made")
     started = time.perf_counter()
     samples = sample(
         model,
@@ -182,16 +182,20 @@ def read_settings(path: Path) -> Provenance:
         ) from None
 
 
-def _folder(model: Model, out: Path | None) -> Path:
+def new_folder(out: Path | None, base: Path, name: str) -> Path:
+    """A folder that holds nothing yet: `out`, or the first of base/name-1, base/name-2, ... that does not exist.
+
+    Raises:
+        UserError: `out` is in use.
+    """
     if out is not None:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise UserError(f"{out} exists, and nothing is overwritten: give --out another name")
         return out
-    base = Path(model.origin) if Path(model.origin).is_dir() else Path()
     number = 1
-    while (base / f"made-{number}").exists():
+    while (base / f"{name}-{number}").exists():
         number += 1
-    return base / f"made-{number}"
+    return base / f"{name}-{number}"
 
 
 def _list(labels: Tensor | None, num: int) -> list[int]:

@@ -131,10 +131,12 @@ def prepare(
     steps, grid = STEPS if steps is None else steps, grid or GRID
     shape: tuple[int, ...] | None
     if isinstance(model, Model):
-        settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance)
+        # The model's own default of guidance is for samples that look typical, and would bias what was really there.
+        scale = 1.0 if guidance is None else guidance
+        settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=scale)
         check_prior(model.denoiser.process, (model.card.process.sigma_data or 1.0) ** 2)
         mover, times = solver_for(model, settings)
-        denoiser, shape, device, scale = guided(model, settings), model.shape, model.device, settings.guidance
+        denoiser, shape, device = guided(model, settings), model.shape, model.device
     else:
         if guidance is not None:
             raise UserError("guidance needs a model with its labels: wrap a denoiser in pellucid.Guided instead")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .denoisers import Denoiser
-from .foundations.errors import UserError
+from .foundations.errors import UserError, unknown
 from .foundations.rng import Stream
 from .model import Model
 from .operators import OPERATORS, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
@@ -191,7 +191,7 @@ def restore(
     x = torch.cat(parts)
     return Restored(
         samples=x.unflatten(0, (len(y), samples)),
-        residual=_residual(bound, x, y.repeat_interleave(samples, 0)).reshape(len(y), samples),
+        residual=residual(bound, x, y.repeat_interleave(samples, 0)).reshape(len(y), samples),
         method=name,
         settings=Settings(
             method=name,
@@ -239,14 +239,23 @@ def _item_shape(ready: Prepared, operator: Damage, shape: Sequence[int] | None) 
     return ready.shape
 
 
+def check_method(method: str | Restorer) -> None:
+    """Raises a UserError for a name that is no method's."""
+    if isinstance(method, str) and method != AUTO and method not in RESTORERS:
+        raise unknown("restoration method", method, [*RESTORERS, AUTO])
+
+
 def _method(method: str | Restorer) -> tuple[Restorer, str, str]:
     """The method, its name, and why it was chosen."""
     if isinstance(method, Restorer):
         return method, type(method).__name__, ""
+    check_method(method)
+    if method == AUTO:
+        return RESTORERS["ddnm+"](), "ddnm+", "it takes any operator and any noise, at one network call a step"
     return RESTORERS[method](), method, ""
 
 
-def _residual(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
+def residual(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
     """The root mean square of y - A x over the values that were seen, (B,)."""
     with torch.no_grad():
         square = (y - operator.forward(x)).flatten(1).square()

@@ -21,6 +21,10 @@ VERBS = {
     "train": ("pellucid.cli.train:train", "Train a model on your data."),
     "resume": ("pellucid.cli.train:resume", "Go on with a run that was stopped, or give it more."),
     "sample": ("pellucid.cli.sample:sample", "Draw samples from a trained model."),
+    "restore": (
+        "pellucid.cli.restore:restore",
+        "Restore damaged pictures, signals or vectors with a trained model.",
+    ),
     "likelihood": (
         "pellucid.cli.likelihood:likelihood",
         "Say how probable the model thinks data are, in bits for each value.",

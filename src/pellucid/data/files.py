@@ -90,6 +90,11 @@ def load_csv(path: str | Path, *, labels: str | None = None) -> Dataset:
     return dataset_of_array(values, None if drop else np.array(words), kind="points", name=path.stem, columns=columns)
 
 
+def read_array(path: str | Path) -> NDArray[Any]:
+    """The array of a .npy file, as it is; a UserError where there is none."""
+    return _load_npy(Path(path), map_above=None)
+
+
 def _load_npy(path: Path, map_above: int | None) -> NDArray[Any]:
     try:
         large = map_above is not None and path.stat().st_size > map_above
