@@ -16,7 +16,7 @@ from .operators import Masked, Operator
 from .restoration import Damage, as_operator
 from .restore import Observation
 from .restore.noise import noise_of
-from .tasks import FACTOR, TASKS, Options, Task
+from .tasks import TASKS, Options, Task
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _clean(
     """Clean items that the operator fits, cut at the right and below where the factor does not divide them."""
     given = as_items(given, len(model_shape))
     x = given.values
-    factor = options.factor or FACTOR if task is not None and "factor" in task.takes else 1
+    factor = 1 if task is None else task.factor(options)
     for axis in range(2, x.ndim):
         x = x.narrow(axis, 0, x.shape[axis] // factor * factor)
     if task is not None and task.grey:

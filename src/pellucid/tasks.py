@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Options:
 
     def given(self) -> list[str]:
         """The names of what was said."""
-        return [field.name for field in fields(self) if getattr(self, field.name) not in (None, False)]
+        return [name for name, value in vars(self).items() if value is not None and value is not False]
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,11 @@ class Task:
         channels = 3 if self.grey else seen[0]
         if len(seen) == 1:
             return tuple(seen)
-        factor = (options.factor or FACTOR) if "factor" in self.takes else 1
-        return (channels, *(factor * side for side in seen[1:]))
+        return (channels, *(self.factor(options) * side for side in seen[1:]))
+
+    def factor(self, options: Options) -> int:
+        """By how much each side of an item is longer than what is seen of it."""
+        return _factor(options) if "factor" in self.takes else 1
 
     def check(self, name: str, options: Options, shape: tuple[int, ...]) -> None:
         """Raises a UserError for options of other tasks, and for a model whose items it cannot serve."""
@@ -82,6 +85,10 @@ class Task:
         if len(shape) not in self.places or (self.grey and shape[0] != 3):
             needed = "colour pictures" if self.grey else " or ".join(_PLACES[n] for n in self.places)
             raise UserError(f"the task {name} is for {needed}, and the model's items have the shape {shape}")
+
+
+def _factor(options: Options) -> int:
+    return FACTOR if options.factor is None else options.factor
 
 
 def _inpaint(options: Options) -> Operator:
@@ -109,7 +116,7 @@ TASKS: Registry[Task] = Registry(
     "task",
     {
         "inpaint": Task(_inpaint, ("mask", "invert"), places=(1, 2, 3)),
-        "super-resolution": Task(lambda o: Downsample(o.factor or FACTOR), ("factor",)),
+        "super-resolution": Task(lambda o: Downsample(_factor(o)), ("factor",)),
         "deblur": Task(_deblur, ("kernel", "blur"), noise="auto"),
         "motion-deblur": Task(_motion, ("length", "angle"), places=(3,), noise="auto"),
         "denoise": Task(lambda o: Identity(), noise="auto"),

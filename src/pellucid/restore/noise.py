@@ -160,10 +160,10 @@ def whiten(observation: Observation, peak: float) -> Observation:
         raise UserError(f"the peak of Poisson noise is a positive count, got {peak}")
     y = observation.y
     lowest = float(y.min())
-    if lowest < -1 - 1e-4:
+    if lowest < -1 - 1e-4 - 6 * observation.noise:
         raise UserError(f"Poisson noise is that of counts, and y = -1 is none: y goes down to {lowest:.3g}")
     counts = (peak * (y + 1) / 2).clamp_min(0)
     weights = (4 * (counts + 1) / peak**2 + observation.noise**2).rsqrt()
-    shifted = 2 * (counts + counts.clamp_max(1)) / peak - 1
+    shifted = y + 2 * counts.clamp_max(1) / peak
     operator = Weighted(observation.operator, weights).on(observation.operator.bound_shape)
     return Observation(operator, weights * shifted, 1.0)
