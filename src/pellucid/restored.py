@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .before_after import Row, sheet
+from .borders import framed
 from .data_units import from_model, in_model_scale
 from .foundations.errors import UserError
 from .made import new_folder
@@ -183,7 +184,8 @@ def _restore_file(
     started = time.perf_counter()
     seen = observe(model, path, damage, request)
     given, codec = seen.given, model.card.codec
-    scaled = in_model_scale(codec, seen.observation)
+    frame = framed(seen.observation)
+    scaled = in_model_scale(codec, frame.observation)
     restored = restore(
         model,
         scaled.operator,
@@ -195,9 +197,8 @@ def _restore_file(
         progress=progress,
         **request.more,
     )
-    values = torch.from_numpy(from_model(codec, restored.samples.flatten(0, 1))).unflatten(
-        0, restored.samples.shape[:2]
-    )
+    samples = frame.cut(restored.samples)
+    values = torch.from_numpy(from_model(codec, samples.flatten(0, 1))).unflatten(0, samples.shape[:2])
     operator, y = seen.observation.operator, seen.observation.y.cpu()
     flat = values.flatten(0, 1).to(y.dtype)
     misfit = residual(operator, flat, y.repeat_interleave(request.samples, 0)).reshape(len(y), request.samples)
