@@ -15,6 +15,8 @@ from torch import Tensor
 from pellucid.diffusers_models import Diffusers, chain, from_diffusers
 from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import Stream
+from pellucid.operators import Downsample
+from pellucid.restoration import restore
 from pellucid.solvers import DDIM, DDPM, sample
 
 with warnings.catch_warnings():
@@ -191,6 +193,16 @@ def test_it_is_for_use_not_for_training(pipeline: Any) -> None:
     assert not any(weight.requires_grad for weight in denoiser.parameters())
     with pytest.raises(UserError, match="takes no label"):
         denoiser(noise(), torch.tensor(0.5), label=torch.tensor([0, 1]))
+
+
+def test_it_restores_pictures_of_any_size(pipeline: Any) -> None:
+    denoiser = pipeline(diffusers.DDPMScheduler())
+    for side in (8, 20):
+        y = noise()[:1, :, :4, :4].repeat(1, 1, 3, 3)[..., : side // 2, : side // 2] / 4
+        got = restore(denoiser, Downsample(2), y, shape=(3, side, side), method="ddnm", steps=3)
+        assert got.samples.shape == (1, 1, 3, side, side)
+        assert got.residual.max() < 1e-6
+        assert got.settings.tiled == (side > 8)
 
 
 def test_only_safetensors_are_read(tmp_path: Path, network: Any) -> None:

@@ -20,7 +20,8 @@ class Row:
 
     Attributes:
         title: what stands above it.
-        pictures: (heading, picture (C, H, W) in [-1, 1]); those of signals and vectors are drawn as lines.
+        pictures: (heading, picture (C, H, W) in [-1, 1]), of which the first channel is shown where it is neither grey
+            nor colour; signals (C, L) and vectors (D,) are drawn as lines.
     """
 
     title: str
@@ -50,6 +51,8 @@ def _pictures(row: Row) -> Image.Image:
     for place, (heading, picture) in enumerate(row.pictures):
         left = _GAP + place * (column + _GAP)
         draw.text((left, _LINE + 2), heading, fill="black", font=font)
+        if len(picture) not in (1, 3):
+            picture = picture[:1]
         levels = ((picture.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255).byte().numpy()
         pixels = np.broadcast_to(np.moveaxis(levels, 0, -1), (*levels.shape[1:], 3))
         small = Image.fromarray(np.ascontiguousarray(pixels))

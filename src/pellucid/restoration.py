@@ -144,6 +144,13 @@ def restore(
 
     Raises:
         UserError: what does not fit together, with the reason.
+
+    >>> from pellucid import SCHEDULES, Gaussian, gaussian_oracle
+    >>> law = gaussian_oracle(Gaussian(SCHEDULES["vp"]()), torch.zeros(2), torch.tensor(1.0))
+    >>> total, seen = torch.tensor([[1.0, 1.0]]), torch.tensor([[3.0]])
+    >>> restored = restore(law, total, seen, shape=(2,), method="ddnm", samples=4)
+    >>> restored.samples.sum(-1).round(decimals=3)
+    tensor([[3., 3., 3., 3.]])
     """
     for value, least, name in ((samples, 1, "samples"), (batch_size, 1, "the batch size"), (first, 0, "first")):
         if value is not None and value < least:

@@ -296,8 +296,6 @@ def _row(outcome: FileRestored, seen: Seen, x: Tensor) -> Row:
             shown.insert(0, ("seen", y[0]))
         if seen.truth is not None:
             shown.append(("truth", seen.truth[0]))
-        if x.ndim == 5:  # pictures in an array
-            return Row(title, shown)
         return Row(title, shown)
     pictures = []
     if y.ndim == 4 and (given.split or y.shape[1] in (1, 3)):
