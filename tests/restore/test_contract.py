@@ -148,7 +148,7 @@ def test_it_runs_under_every_kind_of_solver(name, solver):
     method = made(name)
     observation, _ = observe((6,))
     observation = served(method, observation)
-    x = run(method, mixture(6), observation, solver=solver, steps=6)
+    x = run(method, mixture(6), observation, solver=solver, steps=12)
     typical = (observation.y - observation.y.mean(0)).square().mean().sqrt()
     assert observation.residual(x).square().mean().sqrt() < 0.8 * typical
 

@@ -12,8 +12,11 @@ from .ddrm import DDRM
 from .diffpir import DiffPIR
 from .dps import DPS
 from .latent_code import LatentCode
+from .mmps import MMPS, TMPD
+from .pigdm import PiGDM
 from .plug_and_play import RED, PlugAndPlay
 from .repaint import RePaint
+from .smc import SMC
 from .tikhonov import Tikhonov
 from .total_variation import TotalVariation
 from .wavelet import Wavelet
@@ -27,6 +30,10 @@ RESTORERS: Registry[Callable[..., Restorer]] = Registry(
         "dps": DPS,
         "diffpir": DiffPIR,
         "repaint": RePaint,
+        "pigdm": PiGDM,
+        "mmps": MMPS,
+        "tmpd": TMPD,
+        "smc": SMC,
         # One estimate, with the denoiser as regulariser or as generator.
         "pnp": PlugAndPlay,
         "red": RED,
@@ -42,12 +49,16 @@ __all__ = [
     "DDNM",
     "DDRM",
     "DPS",
+    "MMPS",
     "RED",
     "RESTORERS",
+    "SMC",
+    "TMPD",
     "DDNMPlus",
     "DiffPIR",
     "LatentCode",
     "Observation",
+    "PiGDM",
     "PlugAndPlay",
     "RePaint",
     "Restorer",

@@ -36,6 +36,11 @@ def matrix_of(operator: Operator, like: Tensor) -> Tensor:
     return operator.forward(unit.reshape(-1, *operator.bound_shape)).flatten(1).T
 
 
+def has_spectrum(operator: Operator) -> bool:
+    """Whether `spectrum` gives the operator's singular system."""
+    return operator.system is not None or operator.size <= _DENSE
+
+
 def spectrum(operator: Operator, like: Tensor) -> SingularSystem:
     """The singular system of a bound operator: its own, or that of its matrix.
 
@@ -44,7 +49,7 @@ def spectrum(operator: Operator, like: Tensor) -> SingularSystem:
     """
     if operator.system is not None:
         return operator.system
-    if operator.size > _DENSE:
+    if not has_spectrum(operator):
         raise UserError(
             f"{type(operator).__name__} has no singular system in closed form, and items of {operator.size:,} values "
             f"are too large for its matrix (at most {_DENSE:,})"
