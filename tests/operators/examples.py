@@ -62,6 +62,21 @@ def keeps(*shape: int, seed: int = 0) -> Tensor:
     return normal(*shape, seed=seed) > 0
 
 
+def positive(*shape: int) -> Tensor:
+    """A kernel of positive numbers that sums to one."""
+    kernel = normal(*shape).square()
+    return kernel / kernel.sum()
+
+
+def centred(*shape: int) -> Tensor:
+    """A kernel of positive numbers that sums to one, half of it at the centre."""
+    kernel = positive(*shape)
+    kernel[tuple(n // 2 for n in shape)] = 0
+    kernel = kernel / (2 * kernel.sum())
+    kernel[tuple(n // 2 for n in shape)] = 0.5
+    return kernel
+
+
 EXAMPLES: dict[str, list[Example]] = {
     "mask": [
         Example(lambda: OPERATORS["mask"](keeps(13)), (13,)),
@@ -144,5 +159,58 @@ EXAMPLES: dict[str, list[Example]] = {
             (3, 6, 8),
             closed=False,
         ),
+    ],
+    "circular-blur": [
+        Example(lambda: OPERATORS["circular-blur"](positive(4)), vector()),
+        Example(lambda: OPERATORS["circular-blur"](positive(5)), (2, 12)),
+        Example(lambda: OPERATORS["circular-blur"](positive(3, 5)), (3, 7, 9)),
+        Example(lambda: OPERATORS["circular-blur"](positive(4, 3)), (3, 8, 6)),
+        Example(lambda: OPERATORS["circular-blur"](positive(5, 5), cutoff=0.2), picture()),
+    ],
+    "gaussian-blur": [
+        Example(lambda s=s, b=b: OPERATORS["gaussian-blur"](s, b), shape)
+        for b in ("reflect", "periodic")
+        for s, shape in ((0.6, vector()), (1.6, signal()), (1.2, picture()), (3.0, (3, 9, 8)), (0.0, (2, 5)))
+    ],
+    "motion-blur": [
+        Example(lambda: OPERATORS["motion-blur"](5, 30), picture()),
+        Example(lambda: OPERATORS["motion-blur"](4.5, -70), (3, 8, 6)),
+        Example(lambda: OPERATORS["motion-blur"](4), (1, 5, 8)),  # loses frequencies wholly
+    ],
+    # without a cutoff A+ needs kernels that lose no frequency nearly: half of the weight is at the centre
+    "blur": [
+        Example(lambda b=b, k=k: OPERATORS["blur"](centred(*k), b), shape, closed=False)
+        for b in ("reflect", "zero")
+        for k, shape in (((4,), vector()), ((5,), (2, 12)), ((3, 5), picture()), ((4, 3), (3, 8, 6)))
+    ],
+    "varying-blur": [
+        Example(lambda: OPERATORS["varying-blur"](torch.linspace(0.0, 0.6, 15)), (15,), closed=False),
+        Example(lambda: OPERATORS["varying-blur"](torch.linspace(0.4, 0.5, 9), levels=3), (2, 9), closed=False),
+        Example(lambda: OPERATORS["varying-blur"](normal(7, 6).abs().clamp(max=0.5)), (3, 7, 6), closed=False),
+    ],
+    "gaussian-sensing": [
+        Example(lambda r=r: OPERATORS["gaussian-sensing"](r, seed=2), shape)
+        for r in (0.25, 1.0)
+        for shape in (vector(), signal(), picture())
+    ],
+    "hadamard-sensing": [
+        Example(lambda r=r: OPERATORS["hadamard-sensing"](r, seed=2), shape)
+        for r in (0.25, 1.0)
+        for shape in (vector(), signal(), picture(), (2, 16), (1, 8, 4), (1,))
+    ],
+    "block-sensing": [
+        Example(lambda f=f, r=r: OPERATORS["block-sensing"](f, r, seed=2), shape)
+        for r in (0.25, 0.6)
+        for f, shape in ((5, vector(5)), (4, signal(4)), (3, picture(3)), (2, picture(2)), (1, picture()))
+    ],
+    "partial-fourier": [Example(OPERATORS["partial-fourier"], shape) for shape in (vector(), signal(), picture())]
+    + [Example(lambda: OPERATORS["partial-fourier"](0.4, lines=False, seed=3), shape) for shape in ((2, 9, 8), (13,))]
+    + [Example(lambda: OPERATORS["partial-fourier"](1.0, 0.0), picture())],
+    "radial-fourier": [Example(lambda k=k: OPERATORS["radial-fourier"](k), picture()) for k in (1, 3, 8)],
+    # few angles and narrow detectors: the least singular value is about a hundredth of the largest
+    "tomography": [
+        Example(lambda: OPERATORS["tomography"]((0, 45, 90, 30), 5), (2, 8, 5), closed=False),
+        Example(lambda: OPERATORS["tomography"](3, 5), (1, 5, 6), closed=False),
+        Example(lambda: OPERATORS["tomography"]((10, 100), 7), (3, 9, 8), closed=False),
     ],
 }
