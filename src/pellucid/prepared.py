@@ -23,7 +23,7 @@ from .sampling import guided, labels_for, settings_for, solver_for
 from .solvers import SOLVERS, Solver
 from .tiles import Tiled
 
-SOLVER, STEPS, GRID = "ancestral", 50, "karras"  # of restorations, where nothing else is asked for
+SOLVER, STEPS, GRID = "ancestral", 50, "asinh"  # of restorations, where nothing else is asked for
 
 Labels = Sequence[str | int] | str | int | None
 

@@ -86,7 +86,7 @@ def restore(
     steps
         Of the solver; 50 if absent.
     grid
-        Where in time it stops; karras if absent.
+        Where in time it stops; asinh if absent.
     label
         The files' class, of a model with classes; none if absent.
     guidance
