@@ -3,8 +3,8 @@ r"""Restoration of a person's own observations: y = A x_0 + n, any linear A, one
     restored = pl.restore(model, Downsample(4), y, noise=0.05, samples=8)
 
 Sample k of item i depends on the model, the settings, the observation, the seed, i and k alone: not on how many are
-restored, nor in what batches. Scales are the model's: pictures lie in [-1, 1], and `noise` is a standard deviation
-there.
+restored, nor in what batches. (Only `smc` draws the samples of one item from one population.) Scales are the model's:
+pictures lie in [-1, 1], and `noise` is a standard deviation there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from .foundations.errors import UserError, unknown
 from .foundations.rng import Stream
 from .model import Model
 from .operators import OPERATORS, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
-from .prepared import Labels, Prepared, labels_of_items, prepare
-from .restore import RESTORERS, Observation, Restorer, Wrapper
+from .prepared import GRID, SOLVER, STEPS, Labels, labels_of_items, prepare, shape_of
+from .restore import RESTORERS, SMC, Observation, Restorer, Wrapper
+from .restore.auto import Choice, choose
 from .restore.noise import noise_of, whiten
 from .solvers import Solver
 
@@ -132,7 +133,7 @@ def restore(
         samples: how many restorations of each item.
         seed: any integer.
         first: the number of the first item.
-        solver: a name among `SOLVERS`, or a solver; "ancestral" if absent.
+        solver: a name among `SOLVERS`, or a solver; "ancestral", or what "auto" chooses, if absent.
         steps: of the time grid.
         grid: a name among `GRIDS`.
         label: a class, or several for the items in turn; none if absent. For a denoiser that is no `Model`, indices.
@@ -157,11 +158,9 @@ def restore(
             raise UserError(f"{name} must be at least {least}, got {value}")
     if not len(observed):
         raise UserError("there is nothing to restore: the observation holds no item")
-    ready = prepare(model, solver=solver, steps=steps, grid=grid, guidance=guidance)
-    bound = as_operator(operator, _item_shape(ready, operator, shape))
+    bound = as_operator(operator, _item_shape(model, operator, shape))
     item = bound.bound_shape
-    fit = ready.fitting(item, overlap, batch_size)
-    y = observed if ready.device is None else observed.to(ready.device, torch.float32)
+    y = observed if not isinstance(model, Model) else observed.to(model.device, torch.float32)
     if isinstance(bound, Masked) and tuple(y.shape[1:]) == item:
         y = torch.where(bound.kept.bool().to(y.device), y, 0)
     if isinstance(noise, str) and (noise != AUTO or peak is not None):
@@ -169,11 +168,22 @@ def restore(
             f"noise is a number or {AUTO!r}, and with Poisson noise (peak) a number; got {noise!r} and peak {peak}"
         )
     level = noise_of(bound, y) if isinstance(noise, str) else float(noise)
-    seen = Observation(fit.operator(bound), y, level)
-    restorer, name, reason = _method(method)
+    chosen = _method(method, Observation(bound, y, level), peak, samples)
+    ready = prepare(
+        model,
+        solver=solver or chosen.solver,
+        steps=chosen.steps if steps is None else steps,
+        grid=grid or chosen.grid,
+        guidance=guidance,
+    )
+    restorer = chosen.method
+    fit = ready.fitting(item, overlap, batch_size)
+    seen = fit.operator(bound)
     labels = labels_of_items(model, label, len(y))
     pairs = [(i, k) for i in range(len(y)) for k in range(samples)]
-    batches = [pairs[start : start + fit.rows] for start in range(0, len(pairs), fit.rows)]
+    # The samples of one population are drawn together.
+    together = samples if isinstance(restorer, SMC) else fit.rows
+    batches = [pairs[start : start + together] for start in range(0, len(pairs), together)]
     each = len(restorer.grid(ready.times) if isinstance(restorer, Wrapper) else ready.times) - 1
     parts = []
     for number, batch in enumerate(batches):
@@ -184,7 +194,7 @@ def restore(
 
         rows = torch.tensor([i for i, _ in batch], device=y.device)
         ids = [(first + i) << _SAMPLE_BITS | k for i, k in batch]
-        part = Observation(seen.operator, y[rows], level)
+        part = Observation(seen, y[rows], level)
         x = restorer.run(
             fit.denoiser,
             part if peak is None else whiten(part, peak),
@@ -199,9 +209,9 @@ def restore(
     return Restored(
         samples=x.unflatten(0, (len(y), samples)),
         residual=residual(bound, x, y.repeat_interleave(samples, 0)).reshape(len(y), samples),
-        method=name,
+        method=chosen.name,
         settings=Settings(
-            method=name,
+            method=chosen.name,
             options=dict(vars(restorer)),
             **ready.named,
             seed=seed,
@@ -210,7 +220,7 @@ def restore(
             peak=peak,
             tiled=fit.tiled,
         ),
-        reason=reason,
+        reason=chosen.reason,
         posterior=restorer.posterior,
     )
 
@@ -235,15 +245,16 @@ def as_operator(operator: Damage, shape: Sequence[int]) -> Operator:
     return made.on(tuple(shape)) if known else require_linear(made, tuple(shape))
 
 
-def _item_shape(ready: Prepared, operator: Damage, shape: Sequence[int] | None) -> tuple[int, ...]:
+def _item_shape(model: Model | Denoiser, operator: Damage, shape: Sequence[int] | None) -> tuple[int, ...]:
     """The shape that was given, the operator's own, or the model's."""
     if shape is not None:
         return tuple(shape)
     if isinstance(operator, Operator) and operator.shape is not None:
         return operator.shape
-    if ready.shape is None:
+    own = shape_of(model)
+    if own is None:
         raise UserError("this denoiser does not say what its items look like: give shape=, such as shape=(3, 64, 64)")
-    return ready.shape
+    return own
 
 
 def check_method(method: str | Restorer) -> None:
@@ -252,14 +263,16 @@ def check_method(method: str | Restorer) -> None:
         raise unknown("restoration method", method, [*RESTORERS, AUTO])
 
 
-def _method(method: str | Restorer) -> tuple[Restorer, str, str]:
-    """The method, its name, and why it was chosen."""
+def _method(method: str | Restorer, seen: Observation, peak: float | None, samples: int) -> Choice:
+    """The method, with the solver, times and reason of "auto" where it chose."""
     if isinstance(method, Restorer):
-        return method, type(method).__name__, ""
+        return Choice(type(method).__name__, method, SOLVER, GRID, STEPS, "")
     check_method(method)
-    if method == AUTO:
-        return RESTORERS["ddnm+"](), "ddnm+", "it takes any operator and any noise, at one network call a step"
-    return RESTORERS[method](), method, ""
+    if method != AUTO:
+        return Choice(method, RESTORERS[method](), SOLVER, GRID, STEPS, "")
+    if peak is not None:
+        seen = whiten(seen, peak)
+    return choose(seen.operator, seen.noise, samples=samples)
 
 
 def residual(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
