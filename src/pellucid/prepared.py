@@ -30,7 +30,7 @@ Labels = Sequence[str | int] | str | int | None
 
 @runtime_checkable
 class Shaped(Protocol):
-    """A denoiser that knows what its items look like."""
+    """Whatever knows what its items look like."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,6 +114,11 @@ class Fit:
         return x if shape == self.whole else self.inside(shape).forward(x)
 
 
+def shape_of(model: Model | Denoiser) -> tuple[int, ...] | None:
+    """The shape of the items that a model was made for; None for a denoiser that does not say."""
+    return model.shape if isinstance(model, Model | Shaped) else None
+
+
 def prepare(
     model: Model | Denoiser,
     *,
@@ -129,25 +134,29 @@ def prepare(
     """
     named = solver if isinstance(solver, str) else SOLVER
     steps, grid = STEPS if steps is None else steps, grid or GRID
-    shape: tuple[int, ...] | None
     if isinstance(model, Model):
         # The model's own default of guidance is for samples that look typical, and would bias what was really there.
         scale = 1.0 if guidance is None else guidance
         settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=scale)
         check_prior(model.denoiser.process, (model.card.process.sigma_data or 1.0) ** 2)
         mover, times = solver_for(model, settings)
-        denoiser, shape, device = guided(model, settings), model.shape, model.device
+        denoiser, device = guided(model, settings), model.device
     else:
         if guidance is not None:
             raise UserError("guidance needs a model with its labels: wrap a denoiser in pellucid.Guided instead")
         if not isinstance(model.process, Gaussian):
             raise UserError(f"restoration needs a Gaussian process, not {type(model.process).__name__}")
         mover, times = SOLVERS[named](), GRIDS[grid](model.process.schedule, steps)
-        denoiser, shape, device, scale = model, model.shape if isinstance(model, Shaped) else None, None, 1.0
+        denoiser, device, scale = model, None, 1.0
     if solver is not None and not isinstance(solver, str):
         mover, named = solver, type(solver).__name__
     return Prepared(
-        denoiser, shape, device, mover, times, {"solver": named, "steps": steps, "grid": grid, "guidance": scale}
+        denoiser,
+        shape_of(model),
+        device,
+        mover,
+        times,
+        {"solver": named, "steps": steps, "grid": grid, "guidance": scale},
     )
 
 
