@@ -13,6 +13,7 @@ from ..foundations.errors import UserError
 from ..foundations.tensors import pad
 from ..processes.gaussian import Gaussian
 from .base import Guidance
+from .branches import filled
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class AutoGuided(Guidance):
         acts = self.acts(t)
         if acts is False:
             return strong
-        weak = self.weaker(x, t, **{**cond, **self.negative})
+        weak = self.weaker(x, t, **{**cond, **filled(x, self.negative)})
         guided = torch.lerp(weak, strong, self.scale)
         return guided if acts is True else torch.where(pad(acts, strong), guided, strong)
 

@@ -32,6 +32,11 @@ def together(denoiser: Denoiser, x: Tensor, t: Tensor, conditions: Sequence[Mapp
     return denoiser(torch.cat([x] * count), times, **joined).chunk(count)
 
 
+def filled(x: Tensor, condition: Mapping[str, Any]) -> dict[str, Any]:
+    """The condition with each value spread over the items, (B, *), as a denoiser takes it."""
+    return {name: _join(name, [value], x) for name, value in condition.items()}
+
+
 def _join(name: str, values: Sequence[Any], x: Tensor) -> Tensor | None:
     """The values of one condition in all branches, (n B, *)."""
     if all(value is None for value in values):

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..processes.gaussian import Gaussian
 from .base import Guidance
+from .branches import filled
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,14 @@ class ClassifierGuided(Guidance):
             raise UserError(
                 f"the classifier reads {', '.join(self.reads)}; the call gave {', '.join(cond) or 'nothing'}"
             )
-        u = self.denoiser(x, t, **{name: v for name, v in cond.items() if name not in self.reads}, **self.negative)
+        rest = {name: value for name, value in cond.items() if name not in self.reads}
+        u = self.denoiser(x, t, **{**rest, **filled(x, self.negative)})
         process, acts = self.process, self.acts(t)
         assert isinstance(process, Gaussian)
         alpha, sigma = process.scales(t, x)
         step = sigma.square() / alpha
         if not isinstance(acts, bool):
-            step = step * torch.where(acts, self.scale, 1.0).reshape(step.shape)
+            step = step * torch.where(acts, x.new_tensor(self.scale), x.new_tensor(1.0)).reshape(step.shape)
         elif acts:
             step = step * self.scale
         return u + (step * self._gradient(x, t, seen)).to(u)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..foundations.tensors import pad
 from .base import Guidance
-from .branches import together
+from .branches import filled, together
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ class Composed(Guidance):
         base = {**cond, **self.negative}
         asked = [{**base, **part} for part in self.parts]
         if weights == (1.0,) and acts is False:
-            return together(self.denoiser, x, t, asked)[0]
+            return self.denoiser(x, t, **filled(x, asked[0]))
         *c, u = together(self.denoiser, x, t, [*asked, base])
         move = sum((w * (one - u) for w, one in zip(weights, c, strict=True)), start=torch.zeros_like(u))
         if isinstance(acts, bool):
             return torch.add(u, move, alpha=self.scale if acts else 1.0)
-        return u + torch.where(pad(acts, u), self.scale, 1.0) * move
+        scale = torch.where(acts, u.new_tensor(self.scale), u.new_tensor(1.0))
+        return u + pad(scale, u) * move
