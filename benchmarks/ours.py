@@ -21,8 +21,11 @@ from pellucid.train import start
 from pellucid.train.batches import Batches
 from pellucid.train.budget import parse_budget
 from pellucid.train.calibrate import Calibration, calibrate
+from pellucid.train.diffusion import Diffusion
 from pellucid.train.engine import Engine, best_device
 from pellucid.train.trainee import Trainee
+
+DIFFUSION = Diffusion()
 
 
 def settings(budget: str | None = None) -> Resolved:
@@ -72,7 +75,7 @@ class Digits:
 def digits(budget: str | None = None) -> Digits:
     """The recipe's trainee for its own or another budget; a time is calibrated on this machine as in training."""
     config = settings(budget).config
-    prepared = start._prepare(config)
+    prepared = DIFFUSION.prepare(config)
     config = prepared.config
     engine = Engine(best_device())
     found = calibrate(
@@ -82,10 +85,10 @@ def digits(budget: str | None = None) -> Digits:
         shape=prepared.dataset.shape,
         num_classes=prepared.num_classes,
         engine=engine,
-        make=lambda spec, e: start._trainee(config, spec, e),
+        make=lambda spec, e: DIFFUSION.trainee(config, spec, e),
     )
-    trainee = start._trainee(config, found.network, replace(engine, precision=found.precision))
-    model = Model(trainee.average, start._card(config, found.network, prepared), weights_hash="")
+    trainee = DIFFUSION.trainee(config, found.network, replace(engine, precision=found.precision))
+    model = Model(trainee.average, DIFFUSION.card(config, found.network, prepared), weights_hash="")
     return Digits(trainee, prepared.batches, config.training.batch_size, config.training.lr, found, model)
 
 

@@ -65,6 +65,21 @@ class NetworkSettings(Section):
     frequencies: int | None = None
 
 
+class AutoencoderSettings(Section):
+    """An autoencoder's code and law; what is absent follows its kind and the data. Other kinds of model ignore it."""
+
+    latent: Count | None = Field(None, description="values of the code at each position, or of the vector where flat")
+    flat: bool | None = Field(None, description="one vector for an item, not a grid")
+    conditional: bool | None = Field(None, description="the networks know the label; if absent, where the code is flat")
+    law: str | None = Field(None, description='of x given its code: "logistic" (8-bit pictures) or "normal"')
+    components: Count = Field(1, description="of a mixture of logistics")
+    beta: float = Field(1.0, ge=0, description="vae: the divergence's weight; 1 is the bound on log p(x)")
+    free_bits: float = Field(0.0, ge=0, description="vae: nats of each latent value that cost nothing")
+    codes: Count = Field(256, description="vq: entries of the code book")
+    commitment: float = Field(0.25, ge=0, description="vq: weight of the distance to the codes")
+    levels: tuple[Count, ...] = Field((8, 8, 8), description="fsq: levels of each channel")
+
+
 class TrainingSettings(Section):
     """How long and how to learn."""
 
@@ -103,9 +118,11 @@ class Config(Section):
     """All settings of one run."""
 
     recipe: str = "custom"
+    kind: str = Field("diffusion", description="what is trained: diffusion, vae, vq or fsq")
     data: DataSettings = DataSettings()
     process: ProcessSettings = ProcessSettings()
     network: NetworkSettings = NetworkSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = SamplingSettings()
 

@@ -145,23 +145,27 @@ class Model:
         Raises:
             UserError: an unconditional model, or a label it does not know, with the nearest it does.
         """
-        names = self.card.label_names
-        given = [labels] if isinstance(labels, str | int) else list(labels)
-        if not names:
-            raise UserError("this model was trained without labels: sample it without --label")
-        return [self._label_id(label) for label in given]
-
-    def _label_id(self, label: str | int) -> int:
-        names = self.card.label_names
-        if str(label) in names:
-            return names.index(str(label))
-        if str(label).lower() == "none":
-            return self.null_label
-        raise unknown("label", str(label), [*names, "none"])
+        return label_ids(self.card.label_names, labels)
 
     def decode(self, x: Tensor) -> Any:
         """Samples in the data's own units, as numpy: uint8 pictures, points, signals."""
         return self.card.codec.decode(x)
+
+
+def label_ids(names: Sequence[str], labels: Sequence[str | int] | str | int) -> list[int]:
+    """`Model.label_ids` of classes by name."""
+    given = [labels] if isinstance(labels, str | int) else list(labels)
+    if not names:
+        raise UserError("this model was trained without labels: sample it without --label")
+    return [_label_id(names, label) for label in given]
+
+
+def _label_id(names: Sequence[str], label: str | int) -> int:
+    if str(label) in names:
+        return list(names).index(str(label))
+    if str(label).lower() == "none":
+        return len(names)
+    raise unknown("label", str(label), [*names, "none"])
 
 
 def shelf() -> tuple[str, ...]:
@@ -183,9 +187,41 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     Raises:
         UserError: nothing there, no valid checkpoint, or a damaged one.
     """
+    found = read(path)
+    if "process" not in found.saved.documents[MODEL]:
+        kind = found.saved.documents[MODEL].get("kind", "model")
+        raise UserError(
+            f"{found.origin} is an autoencoder ({kind}), not a diffusion model: its page shows what it makes "
+            f"(pellucid report {found.origin}), and pellucid.load_autoencoder reads it in Python"
+        )
+    model = from_checkpoint(found.saved, origin=found.origin, device=device)
+    if found.folder is None:
+        return model
+    return replace(model, fitted=_fitted(found.folder / TUNED, model.weights_hash), notes=found.notes)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model of any kind as it lies on the disk.
+
+    Attributes:
+        saved: its checkpoint, verified.
+        origin: what it was asked for by.
+        folder: where it was asked for; None on the shelf.
+        notes: of damaged checkpoints that were passed over.
+    """
+
+    saved: checkpoint.Checkpoint
+    origin: str
+    folder: Path | None
+    notes: tuple[str, ...] = ()
+
+
+def read(path: str | Path) -> Stored:
+    """Finds and verifies the checkpoint of a model; arguments and errors are those of `load`."""
     path = Path(path)
     if not path.exists() and str(path) in shelf():
-        return from_checkpoint(checkpoint.load(SHELF / path), origin=str(path), device=device)
+        return Stored(checkpoint.load(SHELF / path), str(path), None)
     folder = path
     notes: tuple[str, ...] = ()
     if not path.exists() and closest(path.name, shelf()) and path.parent == Path():
@@ -201,8 +237,7 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     saved = checkpoint.load(folder)
     if MODEL not in saved.documents or EMA not in saved.tensors:
         raise UserError(f"{folder} is no model: {MODEL} or {EMA} is missing")
-    model = from_checkpoint(saved, origin=str(path), device=device)
-    return replace(model, fitted=_fitted(path / TUNED, model.weights_hash), notes=notes)
+    return Stored(saved, str(path), path, notes)
 
 
 def _fitted(path: Path, weights: str) -> dict[int, Fitted]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from . import evaluate
+from .autoencoder_report import report_autoencoder
 from .config import resolve
 from .data.grid import picture_grid
 from .foundations.errors import UserError
@@ -24,6 +25,7 @@ from .train.run import Run
 from .train.start import open_split
 from .verified_run import kept as verification
 
+DIFFUSION = "diffusion"  # the kind of a run that does not say one
 _AGREEMENT = 0.95  # below it, the page says so
 _ACCURACY = 0.97
 
@@ -35,6 +37,8 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     one kept in the folder stands, as long as it is of the same weights; so do the checks of `pellucid verify`.
     """
     run = Run.open(path)
+    if run.config.get("kind", DIFFUSION) != DIFFUSION:
+        return report_autoencoder(path)
     model = load(path)
     kept = read_evaluation(run.path)
     if judgement is not None:

@@ -14,8 +14,9 @@ from pellucid.nn.choose import RATIO
 from pellucid.train import calibrate as module
 from pellucid.train.budget import parse_budget
 from pellucid.train.calibrate import calibrate
+from pellucid.train.diffusion import Diffusion
 from pellucid.train.engine import Engine
-from pellucid.train.start import _prepare, _trainee, resume
+from pellucid.train.start import resume
 from pellucid.train.trainee import Trainee
 
 from ..small import Watcher, hashes, settings, trained
@@ -24,7 +25,7 @@ from ..small import Watcher, hashes, settings, trained
 def measured(budget: str, **changes: object) -> module.Calibration:
     given = {key.replace("__", "."): value for key, value in changes.items()}
     config = resolve([("test", nested({"data.source": "digits8", "training.batch_size": 32, **given}))]).config
-    prepared = _prepare(config)
+    prepared = Diffusion().prepare(config)
     return calibrate(
         prepared.config,
         parse_budget(budget),
@@ -32,7 +33,7 @@ def measured(budget: str, **changes: object) -> module.Calibration:
         shape=(1, 8, 8),
         num_classes=10,
         engine=Engine(torch.device("cpu")),
-        make=lambda spec, engine: _trainee(prepared.config, spec, engine),
+        make=lambda spec, engine: Diffusion().trainee(prepared.config, spec, engine),
     )
 
 

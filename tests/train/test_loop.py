@@ -11,7 +11,7 @@ import torch
 
 from pellucid.foundations import durable
 from pellucid.foundations.errors import UserError
-from pellucid.train import checkpoint, loop
+from pellucid.train import checkpoint, loop, pictures
 from pellucid.train.loop import State, stop_signals
 from pellucid.train.plan import Plan
 from pellucid.train.run import Run
@@ -52,14 +52,14 @@ def test_a_signal_finishes_the_step_and_saves_it(tmp_path: Path) -> None:
 
 
 def test_a_signal_before_the_first_step_keeps_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = loop.Pictures.make
+    made = pictures.Pictures.make
 
     def make(self: Any, run: Run, trainee: Trainee, *, items: int) -> None:
         if items == 0:
             signal.raise_signal(signal.SIGINT)
         made(self, run, trainee, items=items)
 
-    monkeypatch.setattr(loop.Pictures, "make", make)
+    monkeypatch.setattr(pictures.Pictures, "make", make)
     stopped = trained(tmp_path / "run")
     assert (stopped.signal, stopped.state.step) == (signal.SIGINT, 0)
     monkeypatch.undo()

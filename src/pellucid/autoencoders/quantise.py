@@ -89,6 +89,10 @@ class VectorQuantiser(nn.Module):
             self.learn(rows.detach(), indices)
         return Codes(_through(vectors, z), indices.reshape(len(z), *z.shape[2:]), z)
 
+    def snap(self, z: Tensor) -> Tensor:
+        """The nearest codes to any vectors (B, L, *grid)."""
+        return _grid(self.codebook[self.nearest(_rows(z))], z)
+
     @torch.no_grad()
     def learn(self, rows: Tensor, indices: Tensor) -> None:
         """Equation (2) for the vectors of a batch, (N, L), and their codes, (N,)."""
@@ -155,6 +159,11 @@ class FiniteScalar(nn.Module):
         scale = (levels // 2).to(z)
         bounded, vectors = u / scale, u.round() / scale
         return Codes(_through(vectors.detach(), bounded), self.indices(vectors), bounded)
+
+    def snap(self, z: Tensor) -> Tensor:
+        """The nearest codes to vectors between codes, (B, L, *grid)."""
+        scale = self._along(self.levels // 2, z)
+        return (z * scale).round() / scale
 
     def indices(self, vectors: Tensor) -> Tensor:
         """The number of each code: (B, L, *grid) -> (B, *grid), int64, the first channel counting fastest."""

@@ -51,6 +51,7 @@ def _of_picture(path: Path) -> dict[str, object]:
 
 def _of_model(path: Path) -> dict[str, object]:
     from ..model import load
+    from ..reporting import DIFFUSION
     from ..train.run import CONFIG, Run
 
     facts: dict[str, object] = {}
@@ -60,6 +61,8 @@ def _of_model(path: Path) -> dict[str, object]:
         last = trained[-1] if trained else {}
         facts = {"run": str(path), "recipe": run.config.get("recipe"), "budget": run.config["training"]["budget"]}
         facts |= {name: last.get(name) for name in ("step", "items", "loss", "seconds")}
+    if facts and run.config.get("kind", DIFFUSION) != DIFFUSION:
+        return facts | _of_autoencoder(path)
     model = load(path, device="cpu")
     card = model.card
     parameters = sum(p.numel() for p in model.denoiser.parameters())
@@ -70,5 +73,21 @@ def _of_model(path: Path) -> dict[str, object]:
         "process": f"{card.process.schedule} schedule, {card.process.target} target",
         "labels": ", ".join(card.label_names) or "none",
         "sampling": f"{card.sampling.solver}, {card.sampling.steps} steps, guidance {card.sampling.guidance:g}",
+        "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
+    }
+
+
+def _of_autoencoder(path: Path) -> dict[str, object]:
+    from ..autoencoder_model import load_autoencoder
+
+    model = load_autoencoder(path, device="cpu")
+    card, spec = model.card, model.card.network
+    parameters = sum(p.numel() for p in model.network.parameters())
+    return {
+        "weights": model.weights_hash,
+        "autoencoder": f"{spec.kind}, code {'x'.join(map(str, model.latent_shape))}, {spec.law} law of items",
+        "network": f"{spec.network.kind}, width {spec.network.width}, {parameters:,} parameters",
+        "shape": "x".join(map(str, model.shape)),
+        "labels": ", ".join(card.label_names) or "none",
         "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
     }

@@ -14,8 +14,8 @@ Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_m
 def train(
     recipe: str,
     /,
-    *,
     data: str | None = None,
+    *,
     budget: str | None = None,
     out: Path | None = None,
     seed: int | None = None,
@@ -31,7 +31,7 @@ def train(
     Parameters
     ----------
     recipe
-        points, digits8, digits or images.
+        Diffusion: points, digits8, digits, images or photos. Autoencoders: vae, kl, vq or fsq.
     data
         A folder of pictures, a .npz, .npy or .csv file, or a built-in set: moons, digits8, digits.
     budget
@@ -100,7 +100,8 @@ def resume(
 
 def _closing(finished: Any, as_json: bool) -> int:
     """The report, the next step, and the exit code."""
-    from ..reporting import report_run
+    from ..report import read_evaluation
+    from ..reporting import DIFFUSION, report_run
     from .console import say, say_json
 
     path = finished.run.path
@@ -116,7 +117,11 @@ def _closing(finished: Any, as_json: bool) -> int:
         say_json({"run": str(path), "report": str(page), **state.to_json()})
     else:
         say(f"trained on {state.items:,} items in {state.seconds:.0f} s. Report: {page}")
-        say(f"Sample it: {shlex.join(['pellucid', 'sample', str(path)])}")
+        if finished.run.config.get("kind", DIFFUSION) == DIFFUSION:
+            say(f"Sample it: {shlex.join(['pellucid', 'sample', str(path)])}")
+        else:
+            for verdict in read_evaluation(path).verdicts:
+                say(verdict.text)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..foundations.registry import Registry
+from .autoencoders import FSQ, KL, VAE, VQ
 from .base import Recipe
 from .digits import DIGITS, DIGITS8
 from .images import IMAGES
@@ -10,7 +11,7 @@ from .photos import PHOTOS
 from .points import POINTS
 
 RECIPES: Registry[Recipe] = Registry(
-    "recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES, PHOTOS)}
+    "recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES, PHOTOS, VAE, KL, VQ, FSQ)}
 )
 
 __all__ = ["RECIPES", "Recipe"]

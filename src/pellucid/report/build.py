@@ -139,17 +139,17 @@ def _over_training(run: Path, lines: Lines) -> Iterator[Section]:
     train = [line for line in lines if line.get("kind") == "train"]
     count = min(NUM_OVER_TRAINING, len(usable))
     chosen = [usable[round(k * (len(usable) - 1) / max(1, count - 1))] for k in range(count)]
+    what = "reconstructions" if chosen[-1].get("what") == "reconstructions" else "samples"
     pictures = []
     for line in chosen:
         caption = f"after {int(line['items']):,} items"
         # The line's own seconds are those of the drawing; what a reader wants is how long was trained before it.
         if trained := [t["seconds"] for t in train if t.get("items", 0) <= line["items"] and "seconds" in t]:
             caption += ", " + duration(trained[-1]).replace(" ", "\u00a0")
-        pictures.append(Picture.read(run / line["file"], f"Grid of samples {caption}", caption))
-    yield Section(
-        "Samples over training",
-        (Text("All grids start from the same noise, so what differs is what was learned."), Gallery(tuple(pictures))),
-    )
+        pictures.append(Picture.read(run / line["file"], f"Grid of {what} {caption}", caption))
+    same = {"samples": "start from the same noise", "reconstructions": "show the same held-out items"}[what]
+    text = Text(f"All grids {same}, so what differs is what was learned.")
+    yield Section(f"{what.capitalize()} over training", (text, Gallery(tuple(pictures))))
 
 
 def _curves(lines: Lines) -> Iterator[Section]:

@@ -55,6 +55,30 @@ class Batch:
     u: Tensor | None = None
 
 
+def items_at(
+    data: Dataset,
+    seed: int,
+    positions: np.ndarray,
+    *,
+    label_dropout: float,
+    null_label: int,
+    flip: bool,
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor | None, Stream]:
+    """The items at positions (B,) of the run, some mirrored, their labels, some hidden, and their random numbers, of
+    which step 1 is used up."""
+    x0, label = data.fetch(item_at(subseed(seed, "order"), positions, len(data)))
+    stream = Stream(subseed(seed, "training"), torch.from_numpy(positions).to(device))
+    coins = stream.uniform((2,), step=1)[0, 0]
+    x0 = x0.to(device, non_blocking=True)
+    if flip:
+        mirrored = coins[:, 0].reshape(-1, *(1,) * (x0.ndim - 1)) < 0.5
+        x0 = torch.where(mirrored, x0.flip(-1), x0)
+    if label is not None:
+        label = torch.where(coins[:, 1] < label_dropout, null_label, label.to(device))
+    return x0, label, stream
+
+
 @dataclass(frozen=True)
 class Batches:
     """Makes batches.
@@ -79,6 +103,11 @@ class Batches:
     flip: bool = False
     device: torch.device | str = "cpu"
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether the law of times follows the losses."""
+        return self.density.adaptive
+
     def at(self, start: int, count: int, warp: Warp | None = None) -> Batch:
         """The batch of positions start ... start + count - 1.
 
@@ -87,16 +116,16 @@ class Batches:
             warp: the state of an adaptive density: uniform numbers to those of another law, and the losses' factors.
         """
         positions = np.arange(start, start + count, dtype=np.int64)
-        x0, label = self.data.fetch(item_at(subseed(self.seed, "order"), positions, len(self.data)))
-        stream = Stream(subseed(self.seed, "training"), torch.from_numpy(positions).to(self.device))
+        x0, label, stream = items_at(
+            self.data,
+            self.seed,
+            positions,
+            label_dropout=self.label_dropout,
+            null_label=self.null_label,
+            flip=self.flip,
+            device=self.device,
+        )
         noise = self.process.draw(stream, self.data.shape, step=0)[0, 0]
-        coins = stream.uniform((2,), step=1)[0, 0]
-        x0 = x0.to(self.device, non_blocking=True)
-        if self.flip:
-            mirrored = coins[:, 0].reshape(-1, *(1,) * (x0.ndim - 1)) < 0.5
-            x0 = torch.where(mirrored, x0.flip(-1), x0)
-        if label is not None:
-            label = torch.where(coins[:, 1] < self.label_dropout, self.null_label, label.to(self.device))
         u = torch.from_numpy(golden(positions, self.seed)).to(self.device)
         factor = None
         if warp is not None:

@@ -10,10 +10,9 @@ from typing import Any
 
 from ..config import Config
 from ..nn import NetworkSpec, choose, training_flops
-from .batches import Batches
 from .budget import Budget, items_for
 from .engine import Engine, choose_precision
-from .trainee import Trainee
+from .trainee import Source, Trainee
 
 _ASSUMED_RATE = 1e11  # operations a second where a length is given in items and the rate only sizes the network
 _PICTURE_SHARE = 0.06  # of a time budget: sample grids, held-out losses and checkpoints
@@ -32,7 +31,7 @@ class Calibration:
         seconds: what the measurement cost.
     """
 
-    network: NetworkSpec
+    network: Any
     precision: str
     items_per_second: float | None
     flops_per_second: float | None
@@ -40,29 +39,40 @@ class Calibration:
     seconds: float
 
 
-MakeTrainee = Callable[[NetworkSpec, Engine], Trainee]
+MakeTrainee = Callable[[Any, Engine], Trainee[Any]]
 
 
 def calibrate(
     config: Config,
     budget: Budget,
-    batches: Batches,
+    batches: Source,
     *,
     shape: tuple[int, ...],
     num_classes: int,
     engine: Engine,
     make: MakeTrainee,
+    choose: Callable[[Callable[[float], float]], Any] | None = None,
+    flops: Callable[[Any], int] = training_flops,
 ) -> Calibration:
     """Chooses the network by its documented rule and the run's length by the budget.
 
     A budget in items or epochs needs no clock: it gives the same run on every machine.
+
+    Args:
+        config, budget, batches: of the run.
+        shape, num_classes: of the items.
+        engine: where it is trained.
+        make: a trainee for a network's description.
+        choose: another rule: from the operations that the budget affords a network of so many an item, to a network.
+        flops: operations of one item's training by a network.
     """
+    rule = choose or (lambda budget_flops: _network(config, shape, num_classes, budget_flops))
     started = time.perf_counter()
     num_items = len(batches.data)
     allowed = budget.seconds
     if allowed is None:
         total = items_for(budget, 1.0, num_items)
-        spec = _network(config, shape, num_classes, lambda flops: total * flops)
+        spec = rule(lambda each: total * each)
         precision = config.training.precision
         if precision == "auto":
             precision = (
@@ -70,7 +80,7 @@ def calibrate(
             )
         return Calibration(spec, precision, None, None, total, time.perf_counter() - started)
 
-    def speed(spec: NetworkSpec, precision: str, seconds: float) -> float:
+    def speed(spec: Any, precision: str, seconds: float) -> float:
         """Items a second of a throw-away trainee."""
         trainee = make(spec, replace(engine, precision=precision))
         size = config.training.batch_size
@@ -84,16 +94,16 @@ def calibrate(
 
     # Two looks: a middling network tells the machine's rate, which sizes the network, whose own speed tells the items.
     patience = min(2.0, max(0.2, allowed / 60))
-    guess = _network(config, shape, num_classes, lambda flops: allowed * _ASSUMED_RATE)
+    guess = rule(lambda _: allowed * _ASSUMED_RATE)
     precision = choose_precision(config.training.precision, engine.device, lambda p: 1 / speed(guess, p, patience / 2))
-    rate = speed(guess, precision, patience) * training_flops(guess)
+    rate = speed(guess, precision, patience) * flops(guess)
     seconds = allowed * (1 - _PICTURE_SHARE)
-    spec = _network(config, shape, num_classes, lambda flops: seconds * rate)
-    items_per_second = rate / training_flops(spec) if spec == guess else speed(spec, precision, patience)
+    spec = rule(lambda _: seconds * rate)
+    items_per_second = rate / flops(spec) if spec == guess else speed(spec, precision, patience)
     spent = time.perf_counter() - started
     total = items_for(Budget(seconds=max(seconds - spent, 0.1 * seconds)), items_per_second, num_items)
     total = max(total, config.training.batch_size)
-    return Calibration(spec, precision, items_per_second, items_per_second * training_flops(spec), total, spent)
+    return Calibration(spec, precision, items_per_second, items_per_second * flops(spec), total, spent)
 
 
 def _network(

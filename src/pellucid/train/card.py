@@ -44,6 +44,7 @@ class Card:
     licence: str | None = None
     numbers: tuple[Measured, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    what: str = "diffusion model"
 
 
 def write_card(run: Path, card: Card) -> Path:
@@ -72,8 +73,8 @@ def render_card(card: Card, author: Mapping[str, str] | None = None) -> str:
         "Made with": f"pellucid {card.version}",
     }
     parts = [
-        f"---\nlicense: {card.licence or 'unknown'}\nlibrary_name: pellucid\ntags: [diffusion]\n---\n",
-        f"# {_line(card.name)}\n\nA diffusion model trained with pellucid.\n\nLicence: {_line(licence)}\n",
+        f"---\nlicense: {card.licence or 'unknown'}\nlibrary_name: pellucid\ntags: [{card.what.split()[0]}]\n---\n",
+        f"# {_line(card.name)}\n\n{_article(card.what)} trained with pellucid.\n\nLicence: {_line(licence)}\n",
         "## What it was trained on\n\n" + _table(("", ""), list(data.items())),
         "## What it is\n\n" + _table(("", ""), list(model.items())),
         "## What was measured\n\n" + _numbers(card.numbers),
@@ -106,6 +107,10 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     lines += ["| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _article(what: str) -> str:
+    return f"{'An' if what[0] in 'aeiou' else 'A'} {what}"
 
 
 def _line(text: str) -> str:

@@ -13,11 +13,10 @@ import torch
 
 from ..config import TrainingSettings
 from . import checkpoint
-from .batches import Batches
-from .pictures import Pictures
+from .kind import Look
 from .plan import Plan, learning_rate
 from .run import Run
-from .trainee import Diverged, Trainee
+from .trainee import Diverged, Source, Trainee
 
 _PICTURE_SHARE = 0.04  # of the time, at most, goes into pictures along the way
 
@@ -96,12 +95,12 @@ def stop_signals() -> Iterator[list[int]]:
 
 def train(
     run: Run,
-    trainee: Trainee,
-    batches: Batches,
+    trainee: Trainee[Any],
+    batches: Source,
     state: State,
     *,
     settings: TrainingSettings,
-    pictures: Pictures,
+    pictures: Look,
     documents: dict[str, dict[str, Any]],
     observer: Observer,
 ) -> tuple[State, int | None]:
@@ -177,7 +176,7 @@ def train(
     return state, stop[0] if stop and state.items < state.plan.total else None
 
 
-def save(run: Run, trainee: Trainee, state: State, documents: dict[str, dict[str, Any]], *, keep: int) -> None:
+def save(run: Run, trainee: Trainee[Any], state: State, documents: dict[str, dict[str, Any]], *, keep: int) -> None:
     """Writes a checkpoint, durably, and then forgets the oldest.
 
     Raises:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..denoisers import NetworkDenoiser
 from ..generate import gallery, sample
 from ..model import Card, Model
 from ..sampling import labels_for
@@ -34,7 +35,7 @@ class Pictures:
     num: int
     seed: int = 0
 
-    def make(self, run: Run, trainee: Trainee, *, items: int) -> None:
+    def make(self, run: Run, trainee: Trainee[NetworkDenoiser], *, items: int) -> None:
         """Writes samples/items-*.png and a line of metrics for each."""
         started = time.perf_counter()
         model = Model(trainee.average, self.card, weights_hash="")
@@ -54,7 +55,7 @@ class Pictures:
             run.append({"kind": "held_out", "items": items, "loss": loss, "seconds": time.perf_counter() - started})
 
     @torch.no_grad()
-    def held_out_loss(self, trainee: Trainee) -> float:
+    def held_out_loss(self, trainee: Trainee[NetworkDenoiser]) -> float:
         """The averaged weights' loss on the same held-out items, times and noise at every look."""
         assert self.held is not None
         batch = self.held.at(0, min(_HELD_OUT, len(self.held.data)))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..config import TrainingSettings
+from ..data.arrays import Dataset
 from ..denoisers import NetworkDenoiser
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..losses import LossHistory, Uncertainty
 from . import ema
-from .batches import Batches
 from .engine import Engine
 from .objective import objective
 
@@ -27,25 +27,53 @@ class Diverged(UserError):
     """The loss or its gradient is no longer a number."""
 
 
-class Trainee:
-    """A denoiser with its average and its optimiser.
+L = TypeVar("L", bound=nn.Module)
+
+
+class Source(Protocol):
+    """Where batches come from; what is in one is between it and the loss."""
+
+    @property
+    def data(self) -> Dataset:
+        """The items."""
+        ...
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the law of times follows the losses."""
+        ...
+
+    def at(self, *args: Any, **kwargs: Any) -> Any:
+        """The batch of positions start ... start + count - 1, called as at(start, count)."""
+        ...
+
+
+class Trainee(Generic[L]):
+    """What learns, with its average and its optimiser.
 
     Attributes:
-        denoiser: what learns.
+        learner: what learns; its `network` is what a checkpoint keeps.
         average: its power-function average, which samples and is kept.
         optimizer: AdamW.
         uncertainty: u of `losses.Uncertainty`, where the settings ask for it.
         history: what an adaptive time density has seen, from the first step with one.
     """
 
-    def __init__(self, denoiser: NetworkDenoiser, settings: TrainingSettings, engine: Engine) -> None:
-        self.denoiser = denoiser.to(engine.device)
-        self.average = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
+    def __init__(
+        self,
+        learner: L,
+        settings: TrainingSettings,
+        engine: Engine,
+        loss: Callable[[Any, Any], Tensor] = objective,
+    ) -> None:
+        self.learner = learner.to(engine.device)
+        self.loss = loss
+        self.average = copy.deepcopy(self.learner).eval().requires_grad_(False)
         self.settings = settings
         self.engine = engine
         self.gamma = ema.exponent(settings.ema) if settings.ema > 0 else float("inf")
         self.optimizer = torch.optim.AdamW(
-            self.denoiser.parameters(),
+            self.learner.parameters(),
             lr=settings.lr,
             betas=(0.9, settings.beta2),
             weight_decay=settings.weight_decay,
@@ -55,12 +83,16 @@ class Trainee:
         if self.uncertainty is not None:
             self.optimizer.add_param_group({"params": list(self.uncertainty.parameters()), "weight_decay": 0.0})
         self.history: LossHistory | None = None
+        self._network, self._kept = (cast(nn.Module, each.network) for each in (self.learner, self.average))
         if settings.compile:
-            self.denoiser.network.compile()
-        self._weights = list(self.denoiser.parameters())
+            self._network.compile()
+        self._weights = list(self.learner.parameters())
         self._averages = list(self.average.parameters())
+        # What a network keeps beside its weights (a code book) is no weight to average: the average has the newest.
+        state, kept = self._network.state_dict(keep_vars=True), self._kept.state_dict(keep_vars=True)
+        self._beside = [(kept[name], value) for name, value in state.items() if not isinstance(value, nn.Parameter)]
 
-    def step(self, batches: Batches, *, items: int, step: int, lr: float) -> tuple[Tensor, Tensor]:
+    def step(self, batches: Source, *, items: int, step: int, lr: float) -> tuple[Tensor, Tensor]:
         """One optimiser step on the batch at position `items`; returns the mean loss and the gradient's norm, shape ().
 
         Args:
@@ -73,12 +105,12 @@ class Trainee:
             Diverged: the loss or the gradient is not finite; the weights are then left as they were.
         """
         settings = self.settings
-        self.denoiser.train()
+        self.learner.train()
         # Dropout is the one thing that draws from torch's own generator: a function of (seed, step), like all else.
         torch.manual_seed(subseed(settings.seed, f"dropout/{step}") % (1 << 63))
         micro = -(-settings.batch_size // settings.accumulate)
         total = torch.zeros((), device=self.engine.device)
-        if batches.density.adaptive and self.history is None:
+        if batches.adaptive and self.history is None:
             self.history = LossHistory(device=self.engine.device)
         seen: list[tuple[Tensor, Tensor]] = []
         for start in range(0, settings.batch_size, micro):
@@ -86,13 +118,13 @@ class Trainee:
             warp = {} if self.history is None else {"warp": self.history.warp}
             batch = batches.at(items + start, count, **warp)
             with self.engine.autocast():
-                losses = objective(self.denoiser, batch)
+                losses = self.loss(self.learner, batch)
             loss = losses.sum() / settings.batch_size
             total += loss.detach()
             if self.history is not None and batch.u is not None:
                 seen.append((batch.u, losses.detach() / self.history.factors(batch.u)))
             if self.uncertainty is not None:
-                level = self.denoiser.noise_level(batch.t)
+                level = cast(NetworkDenoiser, self.learner).noise_level(batch.t)
                 loss = self.uncertainty.weigh(losses, level).sum() / settings.batch_size
             loss.backward()
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
@@ -108,6 +140,8 @@ class Trainee:
         self.optimizer.step()
         self.optimizer.zero_grad()
         ema.update(self._averages, self._weights, step, self.gamma)
+        for kept, value in self._beside:
+            kept.copy_(value)
         if self.history is not None:
             for u, losses in seen:
                 self.history.update(u, losses)
@@ -115,15 +149,15 @@ class Trainee:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All tensors of the state, by file name: an explicit list of what a checkpoint holds."""
-        names = [name for name, _ in self.denoiser.network.named_parameters()]
+        names = [name for name, _ in self._network.named_parameters()]
         moments = {
             f"{name}/{key}": value
             for name, weight in zip(names, self._weights, strict=True)
             for key, value in self.optimizer.state.get(weight, {}).items()
         }
         found = {
-            "model.safetensors": dict(self.denoiser.network.state_dict()),
-            "ema.safetensors": dict(self.average.network.state_dict()),
+            "model.safetensors": dict(self._network.state_dict()),
+            "ema.safetensors": dict(self._kept.state_dict()),
             "optimizer.safetensors": moments,
         }
         beside = {} if self.history is None else self.history.tensors()
@@ -135,10 +169,10 @@ class Trainee:
 
     def restore(self, tensors: dict[str, dict[str, Tensor]]) -> None:
         """Takes the state that `tensors` gave."""
-        self.denoiser.network.load_state_dict(tensors["model.safetensors"])
-        self.average.network.load_state_dict(tensors["ema.safetensors"])
+        self._network.load_state_dict(tensors["model.safetensors"])
+        self._kept.load_state_dict(tensors["ema.safetensors"])
         moments = tensors["optimizer.safetensors"]
-        for (name, weight), _ in zip(self.denoiser.network.named_parameters(), self._weights, strict=True):
+        for (name, weight), _ in zip(self._network.named_parameters(), self._weights, strict=True):
             state: dict[str, Any] = {}
             for key in _MOMENTS:
                 if f"{name}/{key}" in moments:
@@ -165,4 +199,4 @@ class Trainee:
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The learning weights."""
-        return self.denoiser.parameters()
+        return self.learner.parameters()

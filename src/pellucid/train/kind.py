@@ -1,0 +1,84 @@
+"""What sets one kind of model apart from another in training; all else of a run is the same for all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+from ..config import Config
+from .engine import Engine
+from .prepare import Prepared
+from .run import Run
+from .trainee import Trainee
+
+
+class Look(Protocol):
+    """What is made along the way."""
+
+    def make(self, run: Run, trainee: Trainee[Any], *, items: int) -> None:
+        """Writes pictures and lines of metrics for where the run is."""
+        ...
+
+
+class Travelling(Protocol):
+    """What is needed, beside the weights, to build and use a model: it travels in every checkpoint.
+
+    Attributes:
+        network: how the network is built.
+        data: name, counts and hash of what it was trained on.
+    """
+
+    @property
+    def network(self) -> Any: ...
+
+    @property
+    def data(self) -> dict[str, Any]: ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The card as JSON values."""
+        ...
+
+
+class Kind(ABC):
+    """A kind of model: diffusion, or an autoencoder."""
+
+    @abstractmethod
+    def prepare(self, config: Config) -> Prepared:
+        """The data that settings name, ready for training.
+
+        Raises:
+            UserError: names or data that this kind cannot use.
+        """
+
+    @abstractmethod
+    def check(self, prepared: Prepared, *, force: bool) -> None:
+        """Refuses a run that cannot end well, unless forced."""
+
+    @abstractmethod
+    def trainee(self, config: Config, network: Any, engine: Engine) -> Trainee[Any]:
+        """What learns, its weights a function of the seed."""
+
+    @abstractmethod
+    def settings(self, network: Any) -> dict[str, Any]:
+        """A network's description as settings, dotted key to value."""
+
+    @abstractmethod
+    def card(self, config: Config, network: Any, prepared: Prepared) -> Travelling:
+        """What travels with the weights."""
+
+    @abstractmethod
+    def read_card(self, values: dict[str, Any]) -> Travelling:
+        """The card from its JSON values."""
+
+    @abstractmethod
+    def look(self, card: Any, prepared: Prepared) -> Look:
+        """What is made along the way."""
+
+    @abstractmethod
+    def describe(self, network: Any) -> str:
+        """The network in a few words."""
+
+    def rule(self, config: Config, prepared: Prepared) -> dict[str, Any]:
+        """How the network is chosen and what it costs: `choose` and `flops` of `calibrate`, where they are not those of
+        denoisers."""
+        return {}

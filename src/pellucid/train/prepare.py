@@ -1,0 +1,100 @@
+"""What every kind of model trains on: the two parts of a data set, and the facts of them that travel with the model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..config import Config
+from ..data.arrays import Dataset, split
+from ..data.open import open_dataset
+from ..foundations.errors import UserError
+from .trainee import Source
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data made ready for training.
+
+    Attributes:
+        batches: of the training items.
+        held: of the held-out ones, without dropout of labels; None where there are none.
+        label_names: the classes.
+        dataset: the training items.
+        data_facts: name, counts and hash.
+        config: the settings, with what was measured on the data.
+    """
+
+    batches: Any
+    held: Source | None
+    label_names: tuple[str, ...]
+    dataset: Dataset
+    data_facts: dict[str, Any]
+    config: Config
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.label_names)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A data set in two.
+
+    Attributes:
+        train, held: the items to learn from and those that are not.
+        label_names: the classes, () where there are no labels.
+        facts: name, source, counts and hash, as JSON values.
+    """
+
+    train: Dataset
+    held: Dataset
+    label_names: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def without_labels(self) -> Parts:
+        """The same items, whose labels nobody is to know."""
+        train, held = (replace(part, labels=None, label_names=()) for part in (self.train, self.held))
+        return Parts(train, held, (), self.facts)
+
+
+def open_split(config: Config) -> tuple[Dataset, Dataset]:
+    """The training and the held-out items that settings name.
+
+    Raises:
+        UserError: no source given, or one that cannot be read.
+    """
+    if config.data.source is None:
+        raise UserError(
+            "what shall it learn from? Give --data: a folder of pictures, a .npz, .npy or .csv file, or a "
+            "built-in set (moons, digits8, digits)"
+        )
+    settings = config.data
+    dataset = open_dataset(config.data.source, size=settings.size, channels=settings.channels, labels=settings.labels)
+    return split(dataset, settings.holdout)
+
+
+def parts(config: Config) -> Parts:
+    """The data of a run.
+
+    Raises:
+        UserError: data that cannot be read, or that cannot be mirrored as asked.
+    """
+    train, held = open_split(config)
+    if config.data.flip and len(train.shape) != 3:
+        raise UserError(f"data.flip mirrors pictures, and these items have the shape {train.shape}: leave it out")
+    facts = {
+        "name": train.name,
+        "source": _absolute(config.data.source),
+        "train": len(train),
+        "held_out": len(held),
+        "rejected": [{"path": str(r.path), "reason": r.reason} for r in train.rejected],
+        "sha256": train.fingerprint(),
+    }
+    return Parts(train, held, train.label_names if train.labels is not None else (), facts)
+
+
+def _absolute(source: str | None) -> str | None:
+    return os.path.abspath(source) if source is not None and os.path.exists(source) else source
