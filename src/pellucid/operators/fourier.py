@@ -117,7 +117,8 @@ class RadialFourier(Fourier):
         down, across = angles.sin()[:, None], angles.cos()[:, None]
         # Out to the nearest border, one frequency at a time along the longer axis.
         reach = 0.5 / torch.maximum(down.abs(), across.abs())
-        r = torch.linspace(-1, 1, max(sizes) + 1, dtype=torch.float64) * reach
+        half = max(sizes) // 2
+        r = 2 * torch.arange(-half, half + 1, dtype=torch.float64) / max(sizes) * reach
         y, x = (r * down * height).round().long() % height, (r * across * width).round().long() % width
         mask = torch.zeros(sizes, dtype=torch.bool)
         mask[y, x] = True

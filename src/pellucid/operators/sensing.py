@@ -167,8 +167,9 @@ class HadamardSensing(Rows):
     r"""Random rows of the Walsh-Hadamard transform, after random signs: A = R W D, in O(n log n).
 
     D = diag(+-1). Where n is a power of two, W is the transform itself, n^(-1/2) (H_2 (x) ... (x) H_2). Where it is
-    not, let p be the largest power of two below n: W transforms the first p values, then the last p of the result. Both
-    windows are orthonormal and together they cover all, so W is orthonormal, and no value is padded or left out.
+    not, let p be the largest power of two below n: W transforms the first p values, then the last p of the result, with
+    new signs between, or the second window would undo much of what the first has mixed. Both windows are orthonormal
+    and together they cover all, so W is orthonormal, and no value is padded or left out.
 
     Attributes:
         ratio: m / n, above 0 and at most 1; n the places of a channel.
@@ -195,8 +196,8 @@ class HadamardSensing(Rows):
 
     @cached_property
     def signs(self) -> Tensor:
-        """The diagonal of D, (n,), float32."""
-        words = Stream.of(self.seed, [1]).words(self.length, step=0)[0, 0, 0]
+        """The diagonal of D, and the signs between two windows: (2, n), float32."""
+        words = Stream.of(self.seed, [1, 2]).words(self.length, step=0)[0, 0]
         return 1.0 - 2.0 * (words & 1).float()
 
     @property
@@ -206,15 +207,20 @@ class HadamardSensing(Rows):
 
     def transform(self, x: Tensor) -> Tensor:
         p, n = self.window, self.length
-        x = x * self.signs.to(x)
+        before, between = self.signs.to(x)
+        x = x * before
         x = torch.cat([walsh_hadamard(x[..., :p]), x[..., p:]], dim=-1)
-        return x if p == n else torch.cat([x[..., : n - p], walsh_hadamard(x[..., n - p :])], dim=-1)
+        if p == n:
+            return x
+        x = x * between
+        return torch.cat([x[..., : n - p], walsh_hadamard(x[..., n - p :])], dim=-1)
 
     def inverse(self, c: Tensor) -> Tensor:
         p, n = self.window, self.length
+        before, between = self.signs.to(c)
         if p < n:
-            c = torch.cat([c[..., : n - p], walsh_hadamard(c[..., n - p :])], dim=-1)
-        return torch.cat([walsh_hadamard(c[..., :p]), c[..., p:]], dim=-1) * self.signs.to(c)
+            c = torch.cat([c[..., : n - p], walsh_hadamard(c[..., n - p :])], dim=-1) * between
+        return torch.cat([walsh_hadamard(c[..., :p]), c[..., p:]], dim=-1) * before
 
 
 def walsh_hadamard(x: Tensor) -> Tensor:
