@@ -99,6 +99,17 @@ def test_shifted_copies_treat_all_places_alike():
     torch.testing.assert_close(one.roll(1, 1), two, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shifts", [1, 3])
+def test_shifted_copies_share_one_weight(shifts):
+    """At a minimiser <y - x, x> = weight R(x), with R the mean over copies of the sum of their details."""
+    weight, y = 0.3, normal(1, 16)
+    method = Wavelet(weight=weight, moments=2, levels=2, shifts=shifts, **FINE)
+    x = run(method, None, Observation(Identity().on((16,)), y))
+    detail = _details((16,), (-1,), 2).bool()
+    copies = [transform(x.roll(i, 1), (-1,), 2, 2)[:, detail].abs().sum() for i in range(shifts)]
+    torch.testing.assert_close(((y - x) * x).sum(), weight * torch.stack(copies).mean(), rtol=1e-5, atol=0)
+
+
 def test_a_matrix_in_between_satisfies_the_optimality_conditions():
     weight = 0.2
     matrix = torch.eye(16, dtype=F64) + 0.3 * normal(16, 16, seed=2)
