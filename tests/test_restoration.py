@@ -206,6 +206,31 @@ def test_poisson_noise_is_weighed_by_its_own_variance() -> None:
     assert got.settings.peak == peak
 
 
+def test_auto_chooses_and_says_why() -> None:
+    oracle = gaussian_oracle(PROCESS, torch.zeros(4, dtype=F64), torch.tensor(0.25, dtype=F64))
+    y = torch.tensor([[0.6, -0.2, 0.0, 1.0]], dtype=F64)
+    one = restore(oracle, Identity(), y, shape=(4,), noise=0.5)
+    assert (one.method, one.settings.steps) == ("mmps", 50)
+    assert "one sample of 4 values" in one.reason
+    told = restore(oracle, Identity(), y, shape=(4,), noise=0.5, steps=7, grid="karras", solver="ddim")
+    assert (told.settings.steps, told.settings.grid, told.settings.solver) == (7, "karras", "ddim")
+    # Many samples come from one population, whatever the batches; of a normal law they are exact draws.
+    many = restore(oracle, Identity(), y.repeat(2, 1), shape=(4,), noise=0.5, samples=200)
+    again = restore(oracle, Identity(), y.repeat(2, 1), shape=(4,), noise=0.5, samples=200, batch_size=7)
+    assert many.method == "smc"
+    assert torch.equal(many.samples, again.samples)
+    assert (many.mean - 0.5 * y).abs().max() < 4.5 * (0.125 / 200) ** 0.5
+    large = restore(independent((3, 40, 40)), Identity(), torch.zeros(1, 3, 40, 40, dtype=F64), noise=0.1, steps=2)
+    assert large.method == "ddnm+"
+    tiles = restore(independent((1, 8, 8)), Identity(), 0.1 * y.reshape(1, 1, 2, 2).repeat(1, 1, 5, 4),
+                    shape=(1, 10, 8), noise=0.1, steps=2, samples=70)  # fmt: skip
+    assert tiles.method == "ddnm+"
+    assert "80 values in tiles" in tiles.reason
+    given = restore(oracle, Identity(), y, shape=(4,), noise=0.5, method=one.method)
+    assert torch.equal(given.samples, one.samples)
+    assert given.reason == ""
+
+
 def test_progress_is_told_in_steps(model: Any) -> None:
     told: list[tuple[int, int]] = []
     restore(

@@ -168,7 +168,9 @@ def restore(
             f"noise is a number or {AUTO!r}, and with Poisson noise (peak) a number; got {noise!r} and peak {peak}"
         )
     level = noise_of(bound, y) if isinstance(noise, str) else float(noise)
-    chosen = _method(method, Observation(bound, y, level), peak, samples)
+    own = shape_of(model)
+    tiled = own is not None and any(side > most for side, most in zip(item[1:], own[1:], strict=False))
+    chosen = _method(method, Observation(bound, y, level), peak, samples, tiled)
     ready = prepare(
         model,
         solver=solver or chosen.solver,
@@ -263,7 +265,7 @@ def check_method(method: str | Restorer) -> None:
         raise unknown("restoration method", method, [*RESTORERS, AUTO])
 
 
-def _method(method: str | Restorer, seen: Observation, peak: float | None, samples: int) -> Choice:
+def _method(method: str | Restorer, seen: Observation, peak: float | None, samples: int, tiled: bool) -> Choice:
     """The method, with the solver, times and reason of "auto" where it chose."""
     if isinstance(method, Restorer):
         return Choice(type(method).__name__, method, SOLVER, GRID, STEPS, "")
@@ -272,7 +274,7 @@ def _method(method: str | Restorer, seen: Observation, peak: float | None, sampl
         return Choice(method, RESTORERS[method](), SOLVER, GRID, STEPS, "")
     if peak is not None:
         seen = whiten(seen, peak)
-    return choose(seen.operator, seen.noise, samples=samples)
+    return choose(seen.operator, seen.noise, samples=samples, tiled=tiled)
 
 
 def residual(operator: Operator, x: Tensor, y: Tensor) -> Tensor:

@@ -42,16 +42,17 @@ class Choice:
     reason: str
 
 
-def choose(operator: Operator, noise: float, *, samples: int = 1) -> Choice:
+def choose(operator: Operator, noise: float, *, samples: int = 1, tiled: bool = False) -> Choice:
     """The method for an observation.
 
     Args:
         operator: A, bound to the item's shape.
         noise: the standard deviation of the observation's noise.
         samples: how many restorations of each observation are wanted.
+        tiled: whether one call of the denoiser is many of the network, the item being larger than the model's.
     """
     size = operator.size
-    if size > LARGE:
+    if size > LARGE or tiled:
         met = "it meets the observation exactly" if noise == 0 else f"it counts the noise of {noise:g}"
         return Choice(
             "ddnm+",
@@ -59,7 +60,8 @@ def choose(operator: Operator, noise: float, *, samples: int = 1) -> Choice:
             "ancestral",
             "karras",
             50,
-            f"items of {size:,} values are large for anything but one network call a step, and {met}",
+            f"items of {size:,} values{' in tiles' if tiled else ''} are large for anything but one network call a step, "
+            f"and {met}",
         )
     if samples >= MANY and has_spectrum(operator):
         particles = max(samples, min(1024, max(256, _VALUES // size)))
