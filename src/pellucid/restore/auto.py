@@ -60,8 +60,8 @@ def choose(operator: Operator, noise: float, *, samples: int = 1, tiled: bool = 
             "ancestral",
             "karras",
             50,
-            f"items of {size:,} values{' in tiles' if tiled else ''} are large for anything but one network call a step, "
-            f"and {met}",
+            f"items of {size:,} values{' in tiles' if tiled else ''} are large for anything but one network call a "
+            f"step, and {met}",
         )
     if samples >= MANY and has_spectrum(operator):
         particles = max(samples, min(1024, max(256, _VALUES // size)))
