@@ -140,6 +140,10 @@ class Operator(ABC):
             return least_squares(self.forward, self.adjoint, y)
         return self.system.v_inverse(self.system.u(y) * self.system.inverses.to(y))
 
+    def gram_diagonal(self) -> Tensor | None:
+        """A A' of the bound operator where it is diagonal, broadcastable to `out_shape`; then grams are divisions."""
+        return None
+
     def gram_solve(
         self,
         y: Tensor,
@@ -157,6 +161,9 @@ class Operator(ABC):
         """
         variance = pad(torch.as_tensor(noise_variance, dtype=y.dtype, device=y.device), y)
         gain = pad(torch.as_tensor(scale, dtype=y.dtype, device=y.device), y)
+        diagonal = self.gram_diagonal()
+        if diagonal is not None:
+            return y * _inverse(gain * diagonal.to(y) + variance)
         if self.system is None:
 
             def gram(w: Tensor) -> Tensor:

@@ -123,6 +123,9 @@ class Demosaic(Operator):
     def pinv(self, y: Tensor) -> Tensor:
         return self.adjoint(y)
 
+    def gram_diagonal(self) -> Tensor:
+        return torch.ones(())
+
     def singular(self) -> SingularSystem:
         shape = self.bound_shape
         return SingularSystem(

@@ -43,6 +43,9 @@ class Masked(Operator):
     def pinv(self, y: Tensor) -> Tensor:
         return self.forward(y)
 
+    def gram_diagonal(self) -> Tensor:
+        return self.kept
+
     def singular(self) -> SingularSystem:
         values = self.kept.broadcast_to(self.bound_shape).flatten()
         shape = self.bound_shape

@@ -76,6 +76,9 @@ class Downsample(Operator):
             y = y.repeat_interleave(self.factor, axis)
         return y
 
+    def gram_diagonal(self) -> Tensor:
+        return torch.tensor(1 / self.block, dtype=torch.float64)
+
     def singular(self) -> SingularSystem:
         n, num_blocks = self.block, self.size // self.block
         values = torch.zeros(num_blocks, n, dtype=torch.float64)

@@ -32,6 +32,9 @@ class Identity(Operator):
     def pinv(self, y: Tensor) -> Tensor:
         return y
 
+    def gram_diagonal(self) -> Tensor:
+        return torch.ones(())
+
     def singular(self) -> SingularSystem:
         shape = self.bound_shape
         return SingularSystem(
@@ -156,6 +159,9 @@ class Crop(Operator):
 
     def pinv(self, y: Tensor) -> Tensor:
         return self.adjoint(y)
+
+    def gram_diagonal(self) -> Tensor:
+        return torch.ones(())
 
     def singular(self) -> SingularSystem:
         shape = self.bound_shape
