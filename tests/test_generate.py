@@ -13,6 +13,7 @@ from pellucid.config import ProcessSettings
 from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import Stream
 from pellucid.generate import batches_for, default_batch, gallery, sample
+from pellucid.guidance import PAIRS
 from pellucid.model import Model, make_denoiser
 from pellucid.sampling import guided, labels_for, settings_for
 from pellucid.solvers import SOLVERS
@@ -91,6 +92,20 @@ def test_guidance_is_u_plus_w_times_c_minus_u(model: Model) -> None:
         got = guided(model, settings_for(model, guidance=w))(x, t, label=label)
         assert torch.allclose(got, u + w * (c - u), rtol=0, atol=2e-5)
     assert guided(model, settings_for(model, guidance=1.0)) is model.denoiser
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_guidance_kinds(model: Model, kind: str) -> None:
+    settings = settings_for(model, guidance=2.5, guidance_kind=kind)
+    assert settings.guidance_kind == kind
+    denoiser = guided(model, settings)
+    assert type(denoiser) is PAIRS[kind]
+    given: dict[str, Any] = {"label": "class 1", "steps": 2, "guidance_kind": kind}
+    plain = sample(model, 2, label="class 1", steps=2, guidance=2.5)
+    assert torch.equal(sample(model, 2, guidance=2.5, **given), plain) == (kind == "classifier-free")
+    assert torch.equal(sample(model, 2, guidance=1.0, **given), sample(model, 2, **{**given, "guidance_kind": None}))
+    with pytest.raises(UserError, match="unknown guidance 'projektet'; did you mean 'projected'"):
+        sample(model, 1, guidance_kind="projektet")
 
 
 def test_labels_are_taken_in_turn_by_the_samples_own_numbers(model: Model) -> None:

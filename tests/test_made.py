@@ -46,6 +46,15 @@ def test_a_picture_carries_its_settings(model: Model, tmp_path: Path) -> None:
     assert made.sheet.is_file()
 
 
+def test_a_kind_of_guidance_is_told(model: Model, tmp_path: Path) -> None:
+    made = make(model, 1, out=tmp_path / "out", label="class 1", guidance=2.0, guidance_kind="projected", steps=2)
+    told = read_settings(made.files[0])
+    assert told.settings.guidance_kind == "projected"
+    assert options(told.command())["guidance_kind"] == "projected"
+    again = make(model, out=tmp_path / "again", **options(told.command()))
+    assert np.array_equal(pixels(again.files[0]), pixels(made.files[0]))
+
+
 def options(command: str) -> dict[str, Any]:
     """The arguments of `make` that a printed command means."""
     words = shlex.split(command)
@@ -57,7 +66,7 @@ def options(command: str) -> dict[str, Any]:
             given[name.replace("-", "_")] = int(pairs.pop(f"--{name}"))
     if "--label" in pairs:
         given["label"] = pairs.pop("--label").split(",")
-    return {**given, **{name.removeprefix("--"): value for name, value in pairs.items()}}
+    return {**given, **{name.removeprefix("--").replace("-", "_"): value for name, value in pairs.items()}}
 
 
 @pytest.mark.parametrize("label", [None, ["class 2", "none"]])

@@ -61,6 +61,7 @@ def auto_steps(
     tolerance: float = TOLERANCE,
     label: Sequence[str | int] | str | int | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     solver: str | Solver | None = None,
     grid: str | None = None,
     force: bool = False,
@@ -74,8 +75,8 @@ def auto_steps(
     Args:
         model: from `load`.
         tolerance: in the model's scale; 0.02 is 2.5 grey levels of 256.
-        label, guidance, solver, grid, force: as in `generate.sample`, which the error depends on. The solver must be
-            deterministic.
+        label, guidance, guidance_kind, solver, grid, force: as in `generate.sample`, which the error depends on. The
+            solver must be deterministic.
         num_paths: how many paths are tried.
         seed: of the paths.
 
@@ -89,7 +90,15 @@ def auto_steps(
     ladder = tuple(sorted(model.fitted)) if name == FITTED else LADDER
 
     def setting(steps: int) -> Settings:
-        return settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, force=force)
+        return settings_for(
+            model,
+            solver=named,
+            steps=steps,
+            grid=grid,
+            guidance=guidance,
+            guidance_kind=guidance_kind,
+            force=force,
+        )
 
     # Of a model without fitted solvers the first asked for is refused, with the command that makes one.
     tried = [solver_for(model, setting(steps)) for steps in ladder or LADDER[:1]]

@@ -29,6 +29,7 @@ def sample(
     *,
     label: Sequence[str | int] | str | int | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     solver: str | Solver | None = None,
     steps: int | Literal["auto"] | None = None,
     tolerance: float = TOLERANCE,
@@ -49,7 +50,9 @@ def sample(
         model: from `load`.
         num: how many.
         label: a class, or several that are taken in turn; all classes in turn if absent; "none" for no class.
-        guidance: classifier-free scale w of u + w (c - u); 1 is the plain conditional model.
+        guidance: scale w of u + w (c - u); 1 is the plain conditional model.
+        guidance_kind: what becomes of that difference, a name among `guidance.PAIRS`: classifier-free, rescaled or
+            projected.
         solver: a name among `SOLVERS`, "fitted" for one that `tune` made for this model, or a solver.
         steps: steps of the time grid; "auto" for the fewest that end within the tolerance (`auto.auto_steps`).
         tolerance: of "auto": distance from the accurate end, in the model's scale.
@@ -72,10 +75,26 @@ def sample(
         raise UserError(f"samples are numbered from 0, and the first cannot be {first}")
     if steps == "auto":
         steps = auto_steps(
-            model, tolerance=tolerance, label=label, guidance=guidance, solver=solver, grid=grid, force=force
+            model,
+            tolerance=tolerance,
+            label=label,
+            guidance=guidance,
+            guidance_kind=guidance_kind,
+            solver=solver,
+            grid=grid,
+            force=force,
         ).steps
     named = solver if isinstance(solver, str) or solver is None else None
-    settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
+    settings = settings_for(
+        model,
+        solver=named,
+        steps=steps,
+        grid=grid,
+        guidance=guidance,
+        guidance_kind=guidance_kind,
+        seed=seed,
+        force=force,
+    )
     mover, times = solver_for(model, settings)
     if solver is not None and not isinstance(solver, str):
         mover = solver

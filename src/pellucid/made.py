@@ -20,7 +20,7 @@ from .auto import TOLERANCE, Chosen, auto_steps
 from .foundations.errors import UserError
 from .generate import batches_for, gallery, sample
 from .model import Model
-from .sampling import Settings, labels_for, settings_for
+from .sampling import GUIDANCE_KIND, Settings, labels_for, settings_for
 
 _KEY = "pellucid"
 
@@ -61,6 +61,8 @@ class Provenance:
         s = self.settings
         words: list[object] = ["pellucid", "sample", self.model, "-n", num, "--first", first, "--seed", s.seed]
         words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", repr(s.guidance)]
+        if s.guidance_kind != GUIDANCE_KIND:
+            words += ["--guidance-kind", s.guidance_kind]
         return shlex.join(map(str, [*words, *more, *(["--force"] if s.force else [])]))
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def make(
     out: Path | None = None,
     label: Sequence[str | int] | str | int | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     solver: str | None = None,
     steps: int | Literal["auto"] | None = None,
     tolerance: float = TOLERANCE,
@@ -120,10 +123,26 @@ def make(
     chosen = None
     if steps == "auto":
         chosen = auto_steps(
-            model, tolerance=tolerance, label=label, guidance=guidance, solver=solver, grid=grid, force=force
+            model,
+            tolerance=tolerance,
+            label=label,
+            guidance=guidance,
+            guidance_kind=guidance_kind,
+            solver=solver,
+            grid=grid,
+            force=force,
         )
         steps = chosen.steps
-    settings = settings_for(model, solver=solver, steps=steps, grid=grid, guidance=guidance, seed=seed, force=force)
+    settings = settings_for(
+        model,
+        solver=solver,
+        steps=steps,
+        grid=grid,
+        guidance=guidance,
+        guidance_kind=guidance_kind,
+        seed=seed,
+        force=force,
+    )
     folder = new_folder(out, Path(model.origin) if Path(model.origin).is_dir() else Path(), "made")
     started = time.perf_counter()
     samples = sample(
@@ -131,6 +150,7 @@ def make(
         num,
         label=label,
         guidance=guidance,
+        guidance_kind=guidance_kind,
         solver=solver,
         steps=steps,
         grid=grid,

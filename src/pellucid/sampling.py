@@ -10,11 +10,12 @@ from torch import Tensor
 
 from .denoisers import Denoiser
 from .foundations.errors import UserError, unknown
-from .guidance import Guided
+from .guidance import PAIRS
 from .model import Model
 from .processes.times import GRIDS
 from .solvers import DDPM, SOLVERS, Solver
 
+GUIDANCE_KIND = "classifier-free"
 FITTED = "fitted"  # the name under which a model's own solvers go
 
 
@@ -29,6 +30,7 @@ class Settings:
     guidance_interval: tuple[float, float] | None
     seed: int
     force: bool = False
+    guidance_kind: str = GUIDANCE_KIND
 
 
 def settings_for(
@@ -38,13 +40,14 @@ def settings_for(
     steps: int | None = None,
     grid: str | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> Settings:
     """The settings of a sampling run, with the model's defaults filled in.
 
     Raises:
-        UserError: an unknown solver or grid, steps below 1, or guidance of an unconditional model.
+        UserError: an unknown solver, grid or guidance, steps below 1, or guidance of an unconditional model.
     """
     default = model.card.sampling
     chosen = Settings(
@@ -55,10 +58,12 @@ def settings_for(
         guidance_interval=default.guidance_interval,
         seed=seed,
         force=force,
+        guidance_kind=guidance_kind or GUIDANCE_KIND,
     )
     if chosen.steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
     solver_for(model, chosen)
+    _ = PAIRS[chosen.guidance_kind]  # an unknown name is told here
     if guidance not in (None, 1.0) and not model.card.label_names:
         raise UserError("this model was trained without labels, so there is nothing to guide: leave guidance out")
     return chosen
@@ -102,4 +107,4 @@ def guided(model: Model, settings: Settings) -> Denoiser:
         return model.denoiser
     low, high = settings.guidance_interval or (0.0, float("inf"))
     negative = {"label": torch.tensor(model.null_label, device=model.device)}
-    return Guided(model.denoiser, settings.guidance, negative, low, high)
+    return PAIRS[settings.guidance_kind](model.denoiser, settings.guidance, negative, low, high)

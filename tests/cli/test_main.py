@@ -111,6 +111,7 @@ MISTAKES = [
     ("sample RUN --batch-size 0", "at least 1"),
     ("sample RUN --first=-1", "numbered from 0"),
     ("sample RUN --guidance strong", "strong"),
+    ("sample RUN --guidance-kind projekted", "did you mean 'projected'"),
     ("sample RUN --out full", "nothing is overwritten"),
     ("sample RUN --out file.txt", "nothing is overwritten"),
     ("sample RUN -n 1 --steps 1 --out file.txt/x", "file.txt"),

@@ -15,6 +15,7 @@ def sample(
     num: Annotated[int, Parameter(name=["--num", "-n"])] = 16,
     label: str | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     solver: str | None = None,
     steps: int | Literal["auto"] | None = None,
     tolerance: float | None = None,
@@ -40,6 +41,8 @@ def sample(
         A class, or several in turn (cat,dog); all classes in turn if absent; "none" for no class.
     guidance
         How strongly the class is asked for: 1 is the plain conditional model.
+    guidance_kind
+        How: classifier-free; rescaled, which keeps the contrast; or projected, which does not saturate.
     solver
         A name, such as asinh-adams, dpmpp-2m, heun, ddim or ancestral; fitted, for one that `tune` made.
     steps
@@ -80,6 +83,7 @@ def sample(
             out=out,
             label=labels,
             guidance=guidance,
+            guidance_kind=guidance_kind,
             solver=solver,
             steps=steps,
             tolerance=TOLERANCE if tolerance is None else tolerance,
