@@ -14,7 +14,7 @@ from .autoencoders import VAE, AutoencoderSpec, Code, Decoded, Quantised, build_
 from .data.codecs import Codec, codec_from_json
 from .foundations.errors import UserError
 from .foundations.rng import Stream
-from .model import EMA, MODEL, label_ids, read
+from .model import EMA, MODEL, Model, Stored, from_stored, label_ids, read
 from .train import checkpoint
 
 
@@ -200,6 +200,18 @@ def load_autoencoder(path: str | Path, *, device: str | torch.device | None = No
     found = read(path)
     if "process" in found.saved.documents[MODEL]:
         raise UserError(f"{found.origin} is a diffusion model, not an autoencoder: read it with pellucid.load")
+    return _from_stored(found, device)
+
+
+def load_any(path: str | Path, *, device: str | torch.device | None = None) -> Model | AutoencoderModel:
+    """Reads a model of whatever kind lies there; arguments and errors are those of `load_autoencoder`."""
+    found = read(path)
+    if "process" in found.saved.documents[MODEL]:
+        return from_stored(found, device=device)
+    return _from_stored(found, device)
+
+
+def _from_stored(found: Stored, device: str | torch.device | None) -> AutoencoderModel:
     card = AutoencoderCard.from_json(found.saved.documents[MODEL])
     network = build_autoencoder(card.network)
     network.load_state_dict(found.saved.tensors[EMA])

@@ -62,9 +62,9 @@ def evaluate_autoencoder(run: Run, model: AutoencoderModel, data: Dataset, part:
         part: what to call them.
     """
     started = time.perf_counter()
-    judged = data.subset(np.arange(min(_JUDGED, len(data))))
+    judged = _spread(data, _JUDGED)
     scores = autoencoder_scores(model, judged)
-    carried = what_codes_carry(model, data.subset(np.arange(min(_CARRIED, len(data)))))
+    carried = what_codes_carry(model, _spread(data, _CARRIED))
     numbers = [*map(_measured, scores), _error(model, judged)]
     if isinstance(carried, Latents):
         numbers.append(Measured("active_latents", carried.active, count=min(_CARRIED, len(data))))
@@ -132,7 +132,7 @@ def _pictures(run: Run, model: AutoencoderModel, data: Dataset, part: str) -> tu
         shown.append(Shown(_inside(run, path), "Reconstructions", alt, f"Above, {part} items; below, what comes back."))
         if len(x) > 1:
             ways = min(_WAYS, len(x) // 2)
-            a, b = x[:ways], x[ways : 2 * ways]
+            a, b = x[:ways], x[-ways:]
             between = model.interpolate(a, b, 9, label=None if labels is None else labels[:ways])
             rows = torch.cat([a[None], between, b[None]]).transpose(0, 1).flatten(0, 1)
             path = folder / f"interpolations-{mark}.png"
@@ -148,9 +148,14 @@ def _pictures(run: Run, model: AutoencoderModel, data: Dataset, part: str) -> tu
 
 
 def _encoded(model: AutoencoderModel, data: Dataset, num: int) -> tuple[Tensor, Tensor | None]:
-    x, labels = data.fetch(np.arange(min(num, len(data))))
+    x, labels = _spread(data, num).fetch(np.arange(min(num, len(data))))
     known = labels is not None and bool(model.card.label_names)
     return x.to(model.device), labels.to(model.device) if known and labels is not None else None
+
+
+def _spread(data: Dataset, num: int) -> Dataset:
+    """So many items at equal steps: files are often ordered by class, and the first ones are of one."""
+    return data.subset(np.linspace(0, len(data) - 1, min(num, len(data))).astype(np.int64))
 
 
 def _scale(model: AutoencoderModel) -> int:

@@ -187,7 +187,11 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     Raises:
         UserError: nothing there, no valid checkpoint, or a damaged one.
     """
-    found = read(path)
+    return from_stored(read(path), device=device)
+
+
+def from_stored(found: Stored, *, device: str | torch.device | None = None) -> Model:
+    """The diffusion model that `read` found; arguments and errors are those of `load`."""
     if "process" not in found.saved.documents[MODEL]:
         kind = found.saved.documents[MODEL].get("kind", "model")
         raise UserError(

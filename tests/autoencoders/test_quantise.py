@@ -97,6 +97,16 @@ def test_dead_codes_begin_anew_where_service_is_bad() -> None:
     assert quantiser.revive(rows) == 0
 
 
+def test_new_codes_do_not_crowd_on_one_far_place() -> None:
+    """Ninety rows far to one side and ten far to the other: the second new code must leave the first one's place."""
+    quantiser = book(3, 1)
+    quantiser.codebook.copy_(torch.tensor([[0.0], [500.0], [600.0]]))
+    quantiser.shares.copy_(torch.tensor([1.0, 0.0, 0.0]))
+    rows = torch.cat([torch.full((90, 1), 10.0), torch.full((10, 1), -10.0)])
+    assert quantiser.revive(rows) == 2
+    assert sorted(quantiser.codebook[1:, 0].tolist()) == [-10.0, 10.0]
+
+
 LEVELS = [(8, 5, 5), (2,), (3, 4), (7, 5, 5, 5)]
 
 
@@ -122,6 +132,24 @@ def test_scalar_levels_are_all_reached_and_none_beyond(levels: tuple[int, ...]) 
     # no output further than half a level from its code
     half_level = 0.5 / (torch.tensor(levels) // 2)
     assert ((codes.before - codes.vectors).abs() <= half_level + 1e-6).all()
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_an_output_of_zero_is_on_a_level(levels: tuple[int, ...]) -> None:
+    codes = FiniteScalar(levels)(torch.zeros(1, len(levels), dtype=torch.float64))
+    assert codes.before.abs().max() < 1e-6  # atanh and tanh in float32, of the levels
+    assert not codes.vectors.any()
+
+
+def test_between_codes_the_nearest_is_taken() -> None:
+    scalar, z = FiniteScalar((8, 5)), torch.rand(50, 2, 3) * 1.5 - 0.75
+    every = scalar.vectors(torch.arange(40))
+    snapped = scalar.snap(z)
+    distances = torch.cdist(z.movedim(1, -1).reshape(-1, 2), every)
+    assert torch.equal(snapped.movedim(1, -1).reshape(-1, 2), every[distances.argmin(1)])
+    vector = book().eval()
+    z = torch.randn(4, 3, 5)
+    assert torch.equal(vector.snap(z), vector(z).vectors)
 
 
 def test_scalar_gradients_are_those_of_the_bound() -> None:

@@ -125,6 +125,18 @@ def test_scores_are_ordered_and_of_held_out_items(runs: dict[str, Path]) -> None
     assert autoencoder_scores(vae, some, k=8, label=labels)[1].nats == pytest.approx(weighted.nats, rel=1e-6)
 
 
+def test_the_command_line_judges_describes_and_refuses(runs: dict[str, Path], run_cli: Any) -> None:
+    told = run_cli(["likelihood", runs["vae"], "--items", 20, "--importance-samples", 4, "--json"])
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)["scores"]
+    assert [score["method"] for score in found] == ["ELBO", "IWAE(4)"]
+    told = run_cli(["info", runs["vq"]])
+    assert "vq, code 3x4x4" in told.stdout
+    told = run_cli(["sample", runs["vq"]])
+    assert told.returncode == 2
+    assert "is an autoencoder (vq), not a diffusion model" in told.stderr
+
+
 def test_the_page_tells_bounds_codes_and_pictures(runs: dict[str, Path]) -> None:
     vae, vq = ((path / "report.html").read_text() for path in runs.values())
     for title in ("Samples", "Reconstructions", "Interpolations", "What each latent value carries"):

@@ -28,7 +28,8 @@ def likelihood(
 ) -> int:
     """Say how probable the model thinks data are: in bits for each value, by two methods.
 
-    Both are upper bounds on the true number of pictures; lower is better.
+    A diffusion model is judged by its ODE and its variational bound, an autoencoder by its ELBO and its
+    importance-weighted bound, or by its codes. All are upper bounds on the true number of pictures; lower is better.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def likelihood(
     evaluations
         Noise levels drawn for each item in the variational bound.
     importance_samples
-        Draws within each picture's bins: more are tighter, and cost as much again.
+        Draws within each picture's bins, or of a VAE's code (64, if 1): more are tighter, and cost as much again.
     learned_noise
         First learn how to draw within the bins, on the run's training pictures: tighter.
     seed
@@ -63,11 +64,12 @@ def likelihood(
     """
     import numpy as np
 
+    from ..autoencoder_model import AutoencoderModel, load_any
+    from ..autoencoder_score import autoencoder_scores
     from ..config import resolve
     from ..data.open import open_dataset
     from ..foundations.errors import UserError
     from ..likelihood import UniformNoise
-    from ..model import load
     from ..score import learn_noise, scores
     from ..train.run import Run
     from ..train.start import open_split
@@ -75,7 +77,9 @@ def likelihood(
 
     if items is not None and items < 1:
         raise UserError(f"ask for at least 1 item, got {items}")
-    model = load(run)
+    model = load_any(run)
+    if isinstance(model, AutoencoderModel) and (learned_noise or label is not None):
+        raise UserError("--label and --learned-noise are for diffusion models: leave them out")
     train_set = chosen = None
     if data is None or learned_noise:
         train_set, chosen = open_split(resolve([("", Run.open(run).config)]).config)
@@ -91,26 +95,31 @@ def likelihood(
     noise = None
     if learned_noise:
         assert train_set is not None
+        assert not isinstance(model, AutoencoderModel)
         console().print("learning the noise within the bins")
         noise = learn_noise(model, train_set, seed=seed)
         if isinstance(noise, UniformNoise):
             console().print("it is no better than uniform noise on training items: uniform noise is used")
     with steps_view("likelihood") as update:
-        found = scores(
-            model,
-            chosen,
-            label=label,
-            trace=trace,
-            probes=probes,
-            steps=steps,
-            evaluations=evaluations,
-            importance_samples=importance_samples,
-            noise=noise,
-            seed=seed,
-            force=force,
-            batch_size=batch_size,
-            progress=update,
-        )
+        if isinstance(model, AutoencoderModel):
+            k = importance_samples if importance_samples > 1 else 64
+            found = autoencoder_scores(model, chosen, k=k, seed=seed, batch_size=batch_size or 128, progress=update)
+        else:
+            found = scores(
+                model,
+                chosen,
+                label=label,
+                trace=trace,
+                probes=probes,
+                steps=steps,
+                evaluations=evaluations,
+                importance_samples=importance_samples,
+                noise=noise,
+                seed=seed,
+                force=force,
+                batch_size=batch_size,
+                progress=update,
+            )
     if json:
         facts = {"run": str(run), "weights": model.weights_hash, "data": chosen.name, "items": count}
         say_json({**facts, "scores": [score.to_json() for score in found]})
