@@ -32,15 +32,15 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, wilson
-from ..foundations.rng import Stream, subseed
+from ..foundations.rng import subseed
 
 Better = Literal["lower", "higher", "nearer"]
 _HALVINGS = 8
-_STUDENT = 2.365 / 1.960  # the 97.5 % quantiles with seven degrees of freedom and without end
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def two_samples(generated: Tensor, real: Tensor, *, least: int = 2) -> tuple[Ten
 
 def order(count: int, seed: int, purpose: str, device: torch.device | str = "cpu") -> Tensor:
     """A random order of `count` items, a pure function of the seed and the purpose: (count,) int64."""
-    return Stream.of(subseed(seed, purpose), range(count), device).uniform((), step=0)[0, 0].argsort(stable=True)
+    generator = torch.Generator().manual_seed(subseed(seed, purpose) % (1 << 63))
+    return torch.randperm(count, generator=generator).to(device)
 
 
 def halvings(real: Tensor, seed: int, repeats: int = _HALVINGS) -> Iterator[tuple[Tensor, Tensor]]:
@@ -159,6 +160,23 @@ def score_interval(value: float, slope: float, null_variance: float, confidence:
     middle = value + z2 * slope / 2
     half = math.sqrt(max(0.0, z2 * (slope * value + z2 * slope**2 / 4 + null_variance)))
     return middle - half, middle + half
+
+
+def variance_slope(value: float, plain: float, variance: float, null_variance: float, counted: float = 2.0) -> float:
+    """The c of equation (2), from a first-order variance that was taken at the estimate.
+
+    Such a variance counts the second order too, `counted` times (influence and jackknife do twice), as the plain
+    distance counts the bias: so their ratio is c where few directions carry both. With many weak ones the plain
+    distance is mostly bias, and c is seen better in what is left of the variance over what is left of the distance.
+    The greater of the two is taken.
+    """
+    rest = (variance - counted * null_variance) / max(value, 2 * math.sqrt(null_variance), 1e-300)
+    return max(rest, variance / plain if plain > 0 else 0.0, 0.0)
+
+
+def student(error: float, degrees: int) -> float:
+    """A standard error that is known from few repeats, widened as Student's 97.5 % quantile is over the normal one."""
+    return error * float(stdtrit(degrees, 0.975)) / NormalDist().inv_cdf(0.975)
 
 
 def share(
@@ -201,6 +219,7 @@ def squared_distance(
     least: int,
     interval: str,
     warnings: tuple[str, ...] = (),
+    counted: float = 2.0,
 ) -> Scored:
     """A corrected squared distance with its `score_interval` and its floor, both by random halves of the real sample.
 
@@ -213,6 +232,7 @@ def squared_distance(
         least: items that a half needs; where it has fewer, there is no floor and the interval is `normal_interval`.
         interval: in words.
         warnings: of the caller.
+        counted: how often the square of the first-order error counts the second order.
     """
     value = corrected(x, y)
     plain, error = first_order(x, y)
@@ -221,10 +241,9 @@ def squared_distance(
         warnings = (*warnings, f"no floor: half of {len(y):,} real items are fewer than the {least:,} needed")
         return Scored(name, value, low, high, len(x), len(y), 0.0, "lower", None, interval, warnings)
     values = torch.tensor([corrected(a, b) for a, b in halvings(y, seed)], dtype=torch.float64)
-    # Second-order noise is in proportion to 1/N + 1/M, and 2/M + 2/M between halves of M/2 items. Its spread is known
-    # from few halvings only: Student's quantile over the normal one makes up for it.
-    spread = _STUDENT * float(values.std()) * (1 / len(x) + 1 / len(y)) * len(y) / 4
-    low, high = score_interval(value, error**2 / plain if plain > 0 else 0.0, spread**2)
+    # Second-order noise is in proportion to 1/N + 1/M, and 2/M + 2/M between halves of M/2 items.
+    noise = student(float(values.std()), len(values) - 1) * (1 / len(x) + 1 / len(y)) * len(y) / 4
+    low, high = score_interval(value, variance_slope(value, plain, error**2, noise**2, counted), noise**2)
     floor = float(values.mean())
     return Scored(name, value, low, high, len(x), len(y), 0.0, "lower", floor, interval, warnings)
 

@@ -21,7 +21,7 @@ def squared(x: Tensor, y: Tensor) -> Tensor:
     """Squared distances, (N, D) and (M, D) to (N, M); what lies within round-off of zero is zero.
 
     |x|^2 + |y|^2 - 2 x.y loses digits where the result is small beside its terms: equal items would not be at distance
-    zero. Samples that lie far from the origin are moved to it by the caller or by nobody: the mean is taken off here.
+    zero. Taking off a mean keeps the terms small where the data lie far from the origin.
     """
     centre = y.mean(0)
     x, y = x - centre, y - centre

@@ -2,11 +2,12 @@ r"""How varied a sample is: the Vendi score, and the class score of "Inception s
 
 The Vendi score is exp of the entropy of the eigenvalues of K/N, K the matrix of cosines between items taken from the
 real mean: N items at right angles to one another score N, N equal ones 1 (Friedman and Dieng, "The Vendi Score", 2023,
-definition 3.1). With the cosine kernel the D x D matrix of second moments has the same eigenvalues, so the smaller of the two is used.
+definition 3.1). With the cosine kernel the D x D matrix of second moments has the same eigenvalues, so the smaller of
+the two is used.
 
 The class score is exp of the mean of KL(p(y|x) to p(y)) with p(y) the mean over the sample (Salimans et al., "Improved
-Techniques for Training GANs", 2016, section 4). Its plain estimate is too high by about c/N, as that mean is fitted to the same sample; a line in 1/N takes it off as for the Frechet
-distance (Chong and Forsyth 2020).
+Techniques for Training GANs", 2016, section 4). Its plain estimate is too high by about c/N, as that mean is fitted to
+the same sample; a line in 1/N takes it off (Chong and Forsyth, "Effectively unbiased FID and Inception Score", 2020).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..foundations.errors import UserError
-from .base import Scored, normal_interval, order, two_samples
+from .base import Scored, normal_interval, order, student, two_samples
 
 _GROUPS = 20
 
@@ -79,7 +80,7 @@ def vendi(generated: Tensor, real: Tensor, *, seed: int = 0) -> Scored:
             left = [_vendi(torch.cat([*groups[:g], *groups[g + 1 :]])) for g in range(_GROUPS)]
         spread = torch.tensor(left, dtype=torch.float64)
         error = math.sqrt(float((spread - spread.mean()).square().sum()) * (_GROUPS - 1) / _GROUPS)
-        low, high = normal_interval(value, error)
+        low, high = normal_interval(value, student(error, _GROUPS - 1))
     else:
         warnings = (f"no interval: {count} items are fewer than {2 * _GROUPS}",)
     floor = _vendi(_directions(y[order(len(y), seed, "vendi/y", y.device)[:count]], centre))

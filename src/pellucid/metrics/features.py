@@ -127,6 +127,4 @@ def features_of(real: Tensor, count: int) -> tuple[str, Features]:
     return f"pca-{components}", PCA.fit(real, components)
 
 
-FEATURES: Registry[Callable[[Tensor], Features]] = Registry(
-    "features", {"raw": lambda real: raw, "pca": lambda real: PCA.fit(real)}
-)
+FEATURES: Registry[Callable[[Tensor], Features]] = Registry("features", {"raw": lambda real: raw, "pca": PCA.fit})

@@ -2,7 +2,7 @@ r"""The Frechet distance between two samples of features.
 
 For laws of means m_1, m_2 and covariances C_1, C_2,
 
-    F = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1^(1/2) C_2 C_1^(1/2))^(1/2),                                       (1)
+    F = |m_1 - m_2|^2 + tr C_1 + tr C_2 - 2 tr (C_1^(1/2) C_2 C_1^(1/2))^(1/2),                                      (1)
 
 the squared Wasserstein-2 distance where both are Gaussian (Dowson and Landau, "The Frechet distance between
 multivariate normal distributions", 1982, eq. 4; Heusel et al., "GANs trained by a two time-scale update rule", 2017,
@@ -15,7 +15,7 @@ of every k make up the whole sample, so the line adds no noise of the first orde
 
 The influence of one item on (1) is
 
-    psi_x(x) = 2 (m_1 - m_2) . (x - m_1) + (x - m_1)' (I - T) (x - m_1) - its mean,                                    (2)
+    psi_x(x) = 2 (m_1 - m_2) . (x - m_1) + (x - m_1)' (I - T) (x - m_1) - its mean,                                  (2)
 
 where T = C_1^(-1/2) (C_1^(1/2) C_2 C_1^(1/2))^(1/2) C_1^(-1/2) carries the first Gaussian to the second.
 """
@@ -34,12 +34,13 @@ _PARTS = 4
 _PER_DIMENSION = 4  # items of the smallest part for each feature: with fewer, the bias is no longer linear in 1/N
 
 
-def gaussian_frechet(mean_1: Tensor, cov_1: Tensor, mean_2: Tensor, cov_2: Tensor) -> float:
-    """Equation (1) of two means (D,) and two covariances (D, D)."""
-    root = _root(cov_1.double())
-    cross = torch.linalg.eigvalsh(root @ cov_2.double() @ root).clamp_min(0).sqrt().sum()
-    gap = (mean_1 - mean_2).double().square().sum()
-    return float(gap + cov_1.double().trace() + cov_2.double().trace() - 2 * cross)
+def gaussian_frechet(mean_1: Tensor, cov_1: Tensor, mean_2: Tensor, cov_2: Tensor) -> Tensor:
+    """Equation (1) of means (*, D) and covariances (*, D, D): (*), float64."""
+    cov_1, cov_2 = cov_1.double(), cov_2.double()
+    root = _root(cov_1)
+    cross = torch.linalg.eigvalsh(root @ cov_2 @ root).clamp_min(0).sqrt().sum(-1)
+    gap = (mean_1 - mean_2).double().square().sum(-1)
+    return gap + cov_1.diagonal(dim1=-2, dim2=-1).sum(-1) + cov_2.diagonal(dim1=-2, dim2=-1).sum(-1) - 2 * cross
 
 
 def frechet_distance(generated: Tensor, real: Tensor) -> float:
@@ -53,7 +54,7 @@ def frechet_distance(generated: Tensor, real: Tensor) -> float:
     9.0
     """
     x, y = two_samples(generated, real)
-    return gaussian_frechet(x.mean(0), _cov(x), y.mean(0), _cov(y))
+    return float(gaussian_frechet(x.mean(0), _cov(x), y.mean(0), _cov(y)))
 
 
 def frechet_infinity(generated: Tensor, real: Tensor, *, seed: int = 0, parts: int = _PARTS) -> float:
@@ -66,18 +67,16 @@ def frechet_infinity(generated: Tensor, real: Tensor, *, seed: int = 0, parts: i
     """
     x, y = two_samples(generated, real, least=2 * parts)
     x, y = x[order(len(x), seed, "frechet/x", x.device)], y[order(len(y), seed, "frechet/y", y.device)]
-    inverse, values = [], []
+    values = []
     for k in range(1, parts + 1):
-        n, m = len(x) // k, len(y) // k
-        pairs = [(x[i * n : (i + 1) * n], y[i * m : (i + 1) * m]) for i in range(k)]
-        values.append(math.fsum(frechet_distance(a, b) for a, b in pairs) / k)
-        inverse.append(float(k))
+        a, b = (sample[: len(sample) // k * k].unflatten(0, (k, -1)) for sample in (x, y))
+        values.append(float(gaussian_frechet(a.mean(1), _cov(a), b.mean(1), _cov(b)).mean()))
     if parts == 1:
         return values[0]
     # The intercept of the least-squares line.
-    centre, level = math.fsum(inverse) / parts, math.fsum(values) / parts
-    slope = math.fsum((k - centre) * v for k, v in zip(inverse, values, strict=True))
-    return level - centre * slope / math.fsum((k - centre) ** 2 for k in inverse)
+    centre, level = (parts + 1) / 2, math.fsum(values) / parts
+    slope = math.fsum((k - centre) * v for k, v in enumerate(values, 1))
+    return level - centre * slope / math.fsum((k - centre) ** 2 for k in range(1, parts + 1))
 
 
 def frechet_error(generated: Tensor, real: Tensor) -> float:
@@ -138,11 +137,12 @@ def frechet(generated: Tensor, real: Tensor, *, seed: int = 0) -> Scored:
 
 
 def _cov(x: Tensor) -> Tensor:
-    x = x - x.mean(0)
-    return x.T @ x / (len(x) - 1)
+    """The unbiased covariances of samples (*, N, D)."""
+    x = x - x.mean(-2, keepdim=True)
+    return x.mT @ x / (x.shape[-2] - 1)
 
 
 def _root(cov: Tensor) -> Tensor:
-    """The symmetric root of a positive semi-definite matrix."""
+    """The symmetric root of positive semi-definite matrices."""
     values, vectors = torch.linalg.eigh(cov)
-    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    return (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT

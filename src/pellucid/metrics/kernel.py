@@ -14,13 +14,12 @@ its arguments,
     V_2 = 2 E k(X, X')^2 / N(N-1) + 2 E k(Y, Y')^2 / M(M-1) + 4 E k(X, Y)^2 / N M,                                   (1)
 
 estimated without bias from means of products of kernel values that share two items, one or none, which need only sums
-over rows (in the spirit of Sutherland, "Unbiased estimators for the variance of MMD estimators", 2019). And of the first
-order, by the jackknife over both samples.
+over rows (in the spirit of Sutherland, "Unbiased estimators for the variance of MMD estimators", 2019). And of the
+first order, by the jackknife over both samples.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ import torch
 from torch import Tensor
 
 from ..foundations.registry import Registry
-from .base import Scored, order, score_interval, two_samples, with_floor
+from .base import Scored, order, score_interval, two_samples, variance_slope, with_floor
 from .distances import blocks, squared
 
 Kernel = Callable[[Tensor, Tensor, float], Tensor]
@@ -118,11 +117,8 @@ class Discrepancy:
     @property
     def interval(self) -> tuple[float, float]:
         """At 95 %."""
-        noise = math.sqrt(self.null_variance)
-        # The jackknife counts the second order twice. With many weak directions the plain norm is mostly noise, and
-        # the variance per theta is then seen better in what is left of both.
-        slope = (self.variance - 2 * self.null_variance) / max(self.value, 2 * noise, 1e-300)
-        return score_interval(self.value, max(slope, self.variance / max(self.plain, 1e-300)), self.null_variance)
+        slope = variance_slope(self.value, self.plain, self.variance, self.null_variance)
+        return score_interval(self.value, slope, self.null_variance)
 
 
 def mmd_squared(

@@ -9,9 +9,9 @@ balls stands for where the law has its mass.
     coverage   share of real items whose ball holds a generated one                                                 (4)
 
 (1) and (2): Kynkaanniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019, eq. 1 to
-3. (3) and (4): Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", 2020, eq. 4 and 5; they do
-not let one far outlier call everything real. All four depend on the sizes of the samples: compare with the floor, and
-only values at the same sizes with one another.
+3. (3) and (4): Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", 2020, eq. 4 and 5; by
+them one far outlier cannot call everything real. All four depend on the sizes of the samples: compare with the floor,
+and only values at the same sizes with one another.
 
 The intervals: given the balls, each share is a binomial one. But a ball reaches to an item of a sample too, and items
 beside one another share their fate: the binomial error is a half to a third of the true one. The error here is the

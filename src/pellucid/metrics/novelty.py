@@ -5,17 +5,17 @@ its own nearest neighbour in training (Alaa et al., "How Faithful is your Synthe
 generator that copies has a share near 0; fresh draws of the data's law have about 1/2 or more, depending on the
 dimension: compare with the floor.
 
-The *feature likelihood* puts a Gaussian on every generated item x_j, with a variance s_j of its own that fits a training
-set, and asks for the density of held-out real items (Jiralerspong et al., "Feature Likelihood Divergence", 2023,
-section 3):
+The *feature likelihood* puts a Gaussian on every generated item x_j, with a variance s_j of its own that fits a
+training set, and asks for the density of held-out real items (Jiralerspong et al., "Feature Likelihood Divergence",
+2023, section 3):
 
-    -1/D log [mean over j of N(y; x_j, s_j I)], its mean over held-out y, in nats per feature.                        (1)
+    -1/D log [mean over j of N(y; x_j, s_j I)], its mean over held-out y, in nats per feature.                       (1)
 
 Items that are bad get a wide Gaussian or none to explain, copies of training items a narrow one which is of no use on
 held-out items, and missing modes have no Gaussian near: (1) grows with each. The variances are fitted by
 expectation-maximisation, which for equal weights is
 
-    r_ij = softmax over j of log N(y_i; x_j, s_j I),    s_j <- sum_i r_ij |y_i - x_j|^2 / (D sum_i r_ij).              (2)
+    r_ij = softmax over j of log N(y_i; x_j, s_j I),    s_j <- sum_i r_ij |y_i - x_j|^2 / (D sum_i r_ij).            (2)
 """
 
 from __future__ import annotations
