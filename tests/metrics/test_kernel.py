@@ -68,16 +68,16 @@ def test_null_variance_equals_means_over_all_different_items() -> None:
     def within(k: np.ndarray) -> float:
         n = len(k)
         two = np.mean([k[i, j] ** 2 for i, j in itertools.permutations(range(n), 2)])
-        three = np.mean([k[i, j] * k[i, l] for i, j, l in itertools.permutations(range(n), 3)])
-        four = np.mean([k[i, j] * k[l, o] for i, j, l, o in itertools.permutations(range(n), 4)])
+        three = np.mean([k[i, j] * k[i, q] for i, j, q in itertools.permutations(range(n), 3)])
+        four = np.mean([k[i, j] * k[q, o] for i, j, q, o in itertools.permutations(range(n), 4)])
         return two - 2 * three + four
 
     rows, columns = range(n), range(m)
     cross = np.mean(kxy**2)
-    cross -= np.mean([kxy[i, j] * kxy[i, l] for i in rows for j, l in itertools.permutations(columns, 2)])
-    cross -= np.mean([kxy[i, j] * kxy[l, j] for j in columns for i, l in itertools.permutations(rows, 2)])
+    cross -= np.mean([kxy[i, j] * kxy[i, q] for i in rows for j, q in itertools.permutations(columns, 2)])
+    cross -= np.mean([kxy[i, j] * kxy[q, j] for j in columns for i, q in itertools.permutations(rows, 2)])
     pairs = itertools.product(itertools.permutations(rows, 2), itertools.permutations(columns, 2))
-    cross += np.mean([kxy[i, j] * kxy[l, o] for (i, l), (j, o) in pairs])
+    cross += np.mean([kxy[i, j] * kxy[q, o] for (i, q), (j, o) in pairs])
     exact = 2 * within(kx) / (n * (n - 1)) + 2 * within(ky) / (m * (m - 1)) + 4 * cross / (n * m)
     assert mmd_squared(x, y, bandwidth=h).null_variance == pytest.approx(exact, rel=1e-9)
 

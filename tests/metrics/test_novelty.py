@@ -40,18 +40,17 @@ def test_copies_are_not_authentic_even_of_items_that_come_twice() -> None:
 
 def test_the_density_is_the_best_that_scipy_finds() -> None:
     """The variances by expectation-maximisation against a minimiser of the same likelihood."""
-    x, fit, held = draw(4, 2) * 2, draw(60, 2) * 2, draw(9, 2)
+    x, fit = draw(4, 2) * 2, draw(60, 2) * 2
 
-    def terms(log_scale: np.ndarray, points: torch.Tensor) -> np.ndarray:
+    def mean_term(log_scale: np.ndarray) -> float:
         scale = np.exp(log_scale)
-        d = ((points.numpy()[:, None] - x.numpy()[None]) ** 2).sum(-1)
-        logs = -0.5 * d / scale - np.log(2 * np.pi * scale)
-        return np.log(np.exp(logs).mean(1))
+        d = ((fit.numpy()[:, None] - x.numpy()[None]) ** 2).sum(-1)
+        return -float(np.log((np.exp(-0.5 * d / scale) / (2 * np.pi * scale)).mean(1)).mean()) / 2
 
-    best = minimize(lambda s: -terms(s, fit).mean(), np.zeros(4), tol=1e-10)
-    expected = -terms(best.x, held) / 2
-    # Twenty steps of a linear method leave a percent or two of the variances.
-    np.testing.assert_allclose(held_out_densities(x, fit, held), expected, atol=0.05)
+    best = minimize(mean_term, np.zeros(4), tol=1e-10).fun
+    found = float(held_out_densities(x, fit, fit).mean())
+    # Never below the least, and twenty steps of a method of linear rate come within a hundredth of a nat.
+    assert best - 1e-9 < found < best + 0.01
 
 
 def test_one_gaussian_is_exact() -> None:

@@ -67,8 +67,8 @@ def held_out_densities(generated: Tensor, fit: Tensor, held: Tensor) -> Tensor:
     Raises:
         UserError: as `two_samples`.
     """
-    x, y = two_samples(generated, fit)
-    z = two_samples(held, fit)[0]
+    x, y = two_samples(generated, fit, least=1)
+    z = two_samples(held, fit, least=1)[0]
     size = x.shape[1]
     near = squared(y, x)
     # No Gaussian may be narrower than a thousandth of the distances at large: on a copied item it would be a point.

@@ -167,8 +167,7 @@ def blurred(x: Tensor, share: float) -> Tensor:
 
 def _holds(name: str, scored: list[Scored], truth: float) -> Outcome:
     held = sum(s.low is not None and s.high is not None and s.low <= truth <= s.high for s in scored)
-    text = f"{name}: intervals that hold the value of many draws, of {len(scored)}"
-    # The jackknife is not below the error on average, and shares near their ends have little of it: above is right.
+    text = f"{name}: intervals that hold the true value, of {len(scored)}"
     return near(text, held / len(scored), 0.95, _POINTS, _RATE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ..foundations.registry import Registry
-from . import claims, facts, likelihood, losses, sde, solvers, targets
+from . import claims, facts, likelihood, losses, metrics, operators, restore, sde, solvers, targets
 from .outcome import Check, Outcome, timed
 
 GROUPS: Registry[tuple[Check, ...]] = Registry(
@@ -20,6 +20,21 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
         "likelihood": (likelihood.densities, likelihood.bounds, likelihood.schedules_agree),
         "solvers": (solvers.orders,),
         "laws": (solvers.laws_in_two_dimensions,),
+        "metrics": (
+            metrics.closed_forms,
+            metrics.equal_laws,
+            metrics.intervals,
+            metrics.overlaps,
+            metrics.directions,
+        ),
+        "operators": (operators.laws,),
+        "restore": (
+            restore.closed_forms,
+            restore.range_and_null_space,
+            restore.normal_laws,
+            restore.populations,
+            restore.credible_regions,
+        ),
     },
 )
 
