@@ -9,14 +9,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from .data.images import read_header
 from .foundations.rng import Stream, subseed
 from .model import Model
 from .observed_files import Given, as_items, bind, read_given
-from .operators import Masked, Operator
+from .operators import Mask, Masked, Operator
 from .restoration import Damage, as_operator
 from .restore import Observation
 from .restore.noise import noise_of
-from .tasks import TASKS, Options, Task
+from .tasks import LOSSY, TASKS, Options, Task, grown
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def observe(model: Model, path: Path, damage: Damage, request: Request) -> Seen:
     """Reads a file; damages it where it is clean."""
     codec = model.card.codec
     task = None if request.task is None else TASKS[request.task]
+    if isinstance(damage, Mask) and request.task == "inpaint":
+        damage = grown(damage, _growth(path, request))
     grey = damage if task is not None and task.grey and not request.simulate else None
     given = read_given(path, codec, grey=grey if isinstance(grey, Operator) else None)
     truth = None
@@ -81,6 +84,15 @@ def observe(model: Model, path: Path, damage: Damage, request: Request) -> Seen:
     estimated = isinstance(noise, str)
     level = noise_of(operator, y) if isinstance(noise, str) else float(noise)
     return Seen(given, Observation(operator, y, level), estimated, truth)
+
+
+def _growth(path: Path, request: Request) -> int:
+    """By how much the mask is widened: compression smears what was drawn on a picture over its surroundings."""
+    if request.options.grow is not None:
+        return request.options.grow
+    if request.simulate or path.suffix.lower() == ".npy":
+        return 0
+    return LOSSY if read_header(path).format in ("JPEG", "WEBP") else 0
 
 
 def _clean(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from .damage_files import read_kernel, read_mask
 from .foundations.errors import UserError
 from .foundations.registry import Registry
@@ -16,6 +18,7 @@ from .operators.kernels import motion_kernel
 from .operators.local_blur import Blur
 
 FACTOR = 4  # of super-resolution
+LOSSY = 4  # pixels around a scribble that JPEG has coloured too: half a block, or a quarter of one of its colours
 _PLACES = {1: "vectors", 2: "signals", 3: "pictures"}
 
 
@@ -31,6 +34,8 @@ class Options:
         blur: the standard deviation of a Gaussian blur, in pixels.
         length, angle: of a motion, in pixels and in degrees.
         pattern: of a sensor's colours.
+        grow: by how many pixels what the mask marks is widened; if None, by `LOSSY` for pictures whose compression
+            smears what was drawn on them.
     """
 
     mask: Path | None = None
@@ -41,6 +46,7 @@ class Options:
     length: float | None = None
     angle: float | None = None
     pattern: str | None = None
+    grow: int | None = None
 
     def given(self) -> list[str]:
         """The names of what was said."""
@@ -94,7 +100,17 @@ def _factor(options: Options) -> int:
 def _inpaint(options: Options) -> Operator:
     if options.mask is None:
         raise UserError("--task inpaint needs --mask FILE, a picture that is white where the other is to be filled")
+    if options.grow is not None and options.grow < 0:
+        raise UserError(f"--grow is a number of pixels, at least 0, got {options.grow}")
     return Mask(read_mask(options.mask, invert=bool(options.invert)))
+
+
+def grown(mask: Mask, pixels: int) -> Mask:
+    """The mask of a picture, (H, W), with what is lost widened by some pixels on all sides."""
+    if pixels == 0 or mask.mask.ndim != 2:
+        return mask
+    lost = (1 - mask.mask.float())[None, None]
+    return Mask(1 - torch.nn.functional.max_pool2d(lost, 2 * pixels + 1, stride=1, padding=pixels)[0, 0])
 
 
 def _deblur(options: Options) -> Operator:
@@ -115,7 +131,7 @@ def _motion(options: Options) -> Operator:
 TASKS: Registry[Task] = Registry(
     "task",
     {
-        "inpaint": Task(_inpaint, ("mask", "invert"), places=(1, 2, 3)),
+        "inpaint": Task(_inpaint, ("mask", "invert", "grow"), places=(1, 2, 3)),
         "super-resolution": Task(lambda o: Downsample(_factor(o)), ("factor",)),
         "deblur": Task(_deblur, ("kernel", "blur"), noise="auto"),
         "motion-deblur": Task(_motion, ("length", "angle"), places=(3,), noise="auto"),

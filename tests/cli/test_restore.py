@@ -108,6 +108,26 @@ def test_inpainting_keeps_what_is_not_marked_bit_for_bit(run: Path, files: Path,
     assert np.array_equal(pixels("grey.png")[~kept], pixels("restored-2/grey.png")[~kept])
 
 
+def test_the_mask_is_widened_where_compression_smeared_the_scribble(run: Path, files: Path) -> None:
+    with Image.open("grey.png") as picture:
+        picture.save("grey.jpg", quality=90)
+    mask = np.zeros((14, 20), np.uint8)
+    mask[6, 9] = 255
+    Image.fromarray(mask).save("dot.png")
+    before = pixels("grey.jpg")
+    for words, pixels_lost in (([], 4), (["--grow", 2], 2), (["--grow", 0], 0)):
+        out = f"out-{len(words)}-{pixels_lost}"
+        assert (
+            ended("restore", run, "grey.jpg", "--task", "inpaint", "--mask", "dot.png", *words, *FAST, "--out", out)
+            == 0
+        )
+        kept = np.ones((14, 20), bool)
+        kept[6 - pixels_lost : 7 + pixels_lost, 9 - pixels_lost : 10 + pixels_lost] = False
+        after = pixels(f"{out}/grey.png")
+        assert np.array_equal(after[kept], before[kept])
+        assert (after[~kept] != before[~kept]).any()
+
+
 def test_the_command_is_the_call(run: Path, files: Path) -> None:
     """The file's pixels are those of `restore`, rounded; and a file gives the same alone or with others."""
     more = ["--task", "super-resolution", "--factor", 2, "--seed", 4, "-n", 2, *FAST]
@@ -270,6 +290,7 @@ def test_nothing_is_overwritten_and_names_do_not_collide(run: Path, files: Path,
         (["grey.png", "--task", "inpaint", "--mask", "text.png"], "mask text.png cannot be read: not a PNG"),
         (["grey.png", "--task", "inpaint", "--mask", "white.png"], "marks all as lost"),
         (["grey.png", "--task", "inpaint", "--mask", "three.npy"], "other values than 0 (kept) and 1 (lost)"),
+        (["grey.png", "--task", "inpaint", "--mask", "mask.png", "--grow", "-1"], "--grow is a number of pixels"),
         (["grey.png", "--task", "deblur"], "one of --kernel FILE and --blur"),
         (["grey.png", "--task", "deblur", "--kernel", "half.npy", "--noise", "0.1"], "sum"),
         (["grey.png", "--task", "deblur", "--kernel", "black.png"], "is black"),

@@ -16,6 +16,7 @@ def restore(
     operator: str | None = None,
     mask: Path | None = None,
     invert: Annotated[bool, Parameter(negative="")] = False,
+    grow: int | None = None,
     factor: int | None = None,
     kernel: Path | None = None,
     blur: float | None = None,
@@ -58,6 +59,8 @@ def restore(
         Of inpaint: a picture that is white where the other is to be filled and black elsewhere, or a .npy of 1 and 0.
     invert
         The mask is white where the picture is kept.
+    grow
+        Widen what the mask marks by so many pixels; 4 if absent for JPEG and WEBP, which smear a scribble, else 0.
     factor
         Of super-resolution; 4 if absent.
     kernel
@@ -124,7 +127,7 @@ def restore(
     }
     request = Request(
         task=task,
-        options=Options(mask, invert, factor, kernel, blur, length, angle, pattern),
+        options=Options(mask, invert, factor, kernel, blur, length, angle, pattern, grow),
         operator=None if operator is None else user_operator(operator),
         noise=noise,
         peak=poisson,
