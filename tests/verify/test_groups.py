@@ -10,13 +10,15 @@ from pellucid.foundations import rng
 from pellucid.likelihood import bound, ode
 from pellucid.losses import hybrid
 from pellucid.losses.densities import LogNormal
+from pellucid.operators.masks import Masked
 from pellucid.processes import claims, kernels, paths, weightings
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import VP
 from pellucid.processes.sde import SDESchedule
+from pellucid.restore import mmps, pigdm, smc
 from pellucid.verify import GROUPS, run
 
-NEW = ["claims", "targets", "losses", "sde", "likelihood"]
+NEW = ["claims", "targets", "losses", "sde", "likelihood", "operators", "restore"]
 
 
 @pytest.mark.parametrize("group", NEW)
@@ -100,6 +102,10 @@ BREAKS = [
     ("sde", paths, "step", louder, "paths: covariance"),
     ("likelihood", ode, "_log_prior", times(1.001), "log p,"),
     ("likelihood", bound._Integral, "__call__", first_of(1, 1.05), "continuous time"),
+    ("operators", Masked, "forward", times(1.001), "mask on"),
+    ("restore", pigdm, "spread", times(1.01), "pigdm, normal law"),
+    ("restore", mmps, "levels", first_of(1, 1.01), "mmps, normal law"),
+    ("restore", smc._Population, "_log_likelihood", times(0.0), "smc on a mixture"),
     ("likelihood", bound._Sum, "__call__", first_of(1, 0.8), "less -log p"),
 ]
 
