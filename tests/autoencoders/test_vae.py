@@ -91,6 +91,23 @@ def test_a_label_reaches_both_networks_and_none_is_the_last() -> None:
     torch.testing.assert_close(model.decode(z, label=none).mean, model.decode(z).mean)
 
 
+def test_a_label_changes_each_place_in_its_own_way() -> None:
+    """Told of the label channel by channel alone, a decoder cannot draw one class here and another there."""
+    decoder = vae().decoder
+    torch.nn.init.zeros_(decoder.door.weight)
+    torch.nn.init.zeros_(decoder.door.bias)  # no z: what is left depends on the place by the label or not at all
+    for stage in decoder.levels.modules():
+        if isinstance(stage, torch.nn.Conv2d):
+            stage.padding_mode = "circular"
+            stage._reversed_padding_repeated_twice = [stage.padding[0]] * 4
+    decoder.out.padding_mode = "circular"
+    decoder.out._reversed_padding_repeated_twice = [decoder.out.padding[0]] * 4
+    z = torch.zeros(2, 4)
+    one, two = decoder(z, label=torch.tensor([0, 1]))
+    difference = one[0] - two[0]
+    assert difference.std() > 1e-3
+
+
 def test_a_class_conditional_vae_learns_each_class() -> None:
     """Two classes at +2 and -2 with no spread to speak of: p(x given z, y) must sit at the class's own place."""
     torch.manual_seed(0)

@@ -78,6 +78,8 @@ class ConvEncoder(nn.Module):
         self.norm = group_norm(widths[-1])
         size = widths[-1] * math.prod(sides(spec)[-1])
         self.out = nn.Linear(size, out) if flat else convolution(dims, widths[-1], out, kernel=1)
+        # A block is told of the label channel by channel; what depends on it and on the place needs a way of its own.
+        self.by_label = zeroed(nn.Linear(4 * spec.width, out)) if flat and spec.num_classes else None
 
     def forward(self, x: Tensor, *, label: Tensor | None = None) -> Tensor:
         """The parameters for items x (B, C, *side), labels (B,) or None."""
@@ -88,7 +90,8 @@ class ConvEncoder(nn.Module):
             for stage in cast(nn.ModuleList, stages):
                 h = stage(h, embedding)
         h = F.silu(self.norm(h))
-        return self.out(h.flatten(1)) if self.flat else self.out(h)
+        out = self.out(h.flatten(1)) if self.flat else self.out(h)
+        return out if self.by_label is None else out + self.by_label(embedding)
 
 
 class ConvDecoder(nn.Module):
@@ -109,6 +112,7 @@ class ConvDecoder(nn.Module):
         self.top = (widths[-1], *self.sides[-1])
         self.label = _Label(4 * spec.width, spec.num_classes)
         self.door = nn.Linear(latent, math.prod(self.top)) if flat else convolution(dims, latent, widths[-1])
+        self.by_label = zeroed(nn.Linear(4 * spec.width, math.prod(self.top))) if flat and spec.num_classes else None
         self.levels = _stages(spec, widths[-1], list(reversed(list(enumerate(widths)))))
         self.norm = group_norm(widths[0])
         self.out = zeroed(convolution(dims, widths[0], spec.shape[0] * spec.output_multiplier * spec.patch**dims))
@@ -117,6 +121,8 @@ class ConvDecoder(nn.Module):
         """The parameters for latents z, labels (B,) or None."""
         embedding = self.label(z, label)
         h = self.door(z)
+        if self.by_label is not None:  # as in the encoder
+            h = h + self.by_label(embedding)
         h = _laid(h.reshape(len(z), *self.top) if self.flat else h)
         for k, stages in enumerate(self.levels):
             h = double(h, self.sides[-1 - k]) if k else h
