@@ -18,7 +18,7 @@ from .operators.kernels import motion_kernel
 from .operators.local_blur import Blur
 
 FACTOR = 4  # of super-resolution
-LOSSY = 4  # pixels around a scribble that JPEG has coloured too: half a block, or a quarter of one of its colours
+LOSSY = 2  # pixels around a scribble that JPEG has coloured too, at half resolution of its colours
 _PLACES = {1: "vectors", 2: "signals", 3: "pictures"}
 
 

@@ -60,7 +60,7 @@ def restore(
     invert
         The mask is white where the picture is kept.
     grow
-        Widen what the mask marks by so many pixels; 4 if absent for JPEG and WEBP, which smear a scribble, else 0.
+        Widen what the mask marks by so many pixels; 2 if absent for JPEG and WEBP, which smear a scribble, else 0.
     factor
         Of super-resolution; 4 if absent.
     kernel
