@@ -103,3 +103,8 @@ def test_refusals():
         RESTORERS["mmps"](tolerance=0.0)
     with pytest.raises(UserError, match="signs"):
         RESTORERS["tmpd"](signs=0)
+    quiet = Observation(Matrix(normal(3, 6)).on((6,)), normal(2, 3), 0.0)
+    with pytest.raises(UserError, match=": use mmps"):
+        RESTORERS["tmpd"]().check(quiet)
+    RESTORERS["mmps"]().check(quiet)
+    assert quiet.residual(run(RESTORERS["mmps"](), mixture(6), quiet)).abs().max().item() < 1e-9

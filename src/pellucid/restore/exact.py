@@ -27,7 +27,7 @@ from ..operators.base import Operator, SingularSystem
 from ..oracles import MixtureOracle
 from .base import Observation
 
-_DENSE = 4096  # values of an item up to which a matrix is decomposed where an operator gives no singular system
+_DENSE = 2048  # values of an item up to which a matrix is decomposed where an operator gives no singular system
 
 
 def matrix_of(operator: Operator, like: Tensor) -> Tensor:
@@ -42,10 +42,10 @@ def has_spectrum(operator: Operator) -> bool:
 
 
 def spectrum(operator: Operator, like: Tensor) -> SingularSystem:
-    """The singular system of a bound operator: its own, or that of its matrix.
+    """The singular system of a bound operator: its own, or that of its matrix in float64.
 
     Raises:
-        UserError: an operator without a system of its own on items of more than 4,096 values.
+        UserError: an operator without a system of its own on items of more than 2,048 values.
     """
     if operator.system is not None:
         return operator.system
@@ -54,7 +54,9 @@ def spectrum(operator: Operator, like: Tensor) -> SingularSystem:
             f"{type(operator).__name__} has no singular system in closed form, and items of {operator.size:,} values "
             f"are too large for its matrix (at most {_DENSE:,})"
         )
-    left, values, right = torch.linalg.svd(matrix_of(operator, like), full_matrices=True)
+    matrix = matrix_of(operator, like.double())
+    # All of V is needed, of U only what A reaches.
+    left, values, right = torch.linalg.svd(matrix, full_matrices=len(matrix) < operator.size)
     rank, size, shape, out = len(values), operator.size, operator.bound_shape, operator.out_shape
     padded = torch.cat([values, values.new_zeros(size - rank)])
 

@@ -92,21 +92,27 @@ class TMPD(Wrapper):
     Where values vary against one another these sums of rows are too small, and the step too long. So the largest over
     several z of signs +-1 is taken, the first of which is 1; each costs a product. All are exact for a diagonal A C A'.
 
+    A wrong diagonal counts for more the less noise there is, so it gives estimates, not draws from the posterior.
+
     Attributes:
         signs: how many z; 1 is the method as published.
 
     Raises:
-        UserError: fewer than one.
+        UserError: fewer than one; at `check`, an observation without noise.
 
     Source: Boys et al., "Tweedie Moment Projected Diffusions for Inverse Problems", 2023, section 3.
     """
 
     signs: int = 4
-    posterior: ClassVar[bool] = True
+    posterior: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.signs < 1:
             raise UserError(f"signs must be at least 1, got {self.signs}")
+
+    def check(self, observation: Observation) -> None:
+        if observation.noise == 0:
+            raise UserError("tmpd needs an observation with noise, for its diagonal is not exact: use mmps")
 
     def wrap(self, denoiser: Denoiser, observation: Observation) -> Denoiser:
         return _Matched(gaussian_process(denoiser), denoiser, observation, self._solve)
