@@ -15,6 +15,7 @@ from ..foundations.tensors import pad
 TOLERANCE = 1e-6  # of the residual, relative to the right side, in float32
 FINE_TOLERANCE = 1e-12  # in float64
 MAX_ITERATIONS = 500
+_RUNAWAY = 100.0  # of the squared residual, at which a search for the best is given up
 
 Map = Callable[[Tensor], Tensor]
 
@@ -26,6 +27,7 @@ def conjugate_gradients(
     tolerance: float | None = None,
     max_iterations: int = MAX_ITERATIONS,
     precondition: Map | None = None,
+    best: bool = False,
 ) -> Tensor:
     """w with M w = b for a symmetric positive semi-definite M, started at zero.
 
@@ -38,6 +40,8 @@ def conjugate_gradients(
             in float64. With a preconditioner P the norm is that of r' P r.
         max_iterations: at most that many products.
         precondition: P, near M^-1, symmetric and positive semi-definite; the identity if None.
+        best: return, for each item, the w of the least residual met, and stop where it grows tenfold: for an M that is
+            only nearly symmetric, such as a network's Jacobian, on which the method comes near and then runs away.
 
     Source: Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952, section 3.
     """
@@ -45,6 +49,7 @@ def conjugate_gradients(
     direction = residual if precondition is None else precondition(residual)
     square = _dot(residual, direction)
     target = _share(tolerance, b) * square
+    kept, least = w, square
     for _ in range(max_iterations):
         active = square > target
         if not bool(active.any()):
@@ -52,6 +57,8 @@ def conjugate_gradients(
         image = apply(direction)
         curvature = _dot(direction, image)
         active = active & (curvature > 0)
+        if best:
+            active = active & (square < _RUNAWAY * least)
         if not bool(active.any()):
             break
         step = torch.where(active, square / curvature.where(active, torch.ones_like(curvature)), 0)
@@ -62,7 +69,10 @@ def conjugate_gradients(
         ratio = torch.where(active, new / square.where(active, torch.ones_like(square)), 0)
         direction = solved + pad(ratio, w) * direction
         square = torch.where(active, new, torch.zeros_like(new))
-    return w
+        if best:
+            nearer = active & (new < least)
+            kept, least = torch.where(pad(nearer, w), w, kept), torch.where(nearer, new, least)
+    return kept if best else w
 
 
 def least_squares(

@@ -19,7 +19,7 @@ from .mmps import MMPS
 from .smc import SMC
 
 MANY = 64  # samples that can show the shares of several clusters
-LARGE = 4096  # values of an item above which one call of the network a step has to do
+LARGE = 1 << 14  # values of an item above which one call of the network a step has to do
 _VALUES = 1 << 18  # of a population together
 
 

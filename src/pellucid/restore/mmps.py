@@ -80,6 +80,7 @@ class MMPS(Wrapper):
             gap,
             tolerance=self.tolerance,
             max_iterations=self.iterations,
+            best=True,
             # Without a singular system the preconditioner would cost more than it saves.
             precondition=None if operator.system is None else precondition,
         )
