@@ -1,8 +1,8 @@
 """Patches of photographs whose licences allow a model to be trained on them and shared.
 
-19 pictures from Debian's packages lomiri-wallpapers-16.04 and -20.04, and four that scikit-image ships. Each is cut into
-patches of 64 x 64 pixels at three scales, so that a patch shows a whole thing or a detail of it. The pictures on which
-restoration is judged (scikit-image's chelsea and coffee, scikit-learn's china and flower) are not among them.
+19 pictures from Debian's packages lomiri-wallpapers-16.04 and -20.04, and four that scikit-image ships. Each is cut
+into patches of 64 x 64 pixels at three scales, so that a patch shows a whole thing or a detail of it. The pictures on
+which restoration is judged (scikit-image's chelsea and coffee, scikit-learn's china and flower) are not among them.
 """
 
 from __future__ import annotations
