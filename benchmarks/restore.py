@@ -53,7 +53,7 @@ def main() -> None:
     from pellucid.metrics.image import psnr, ssim
     from pellucid.operators import OPERATORS
     from pellucid.restoration import restore
-    from pellucid.restore import RESTORERS
+    from pellucid.restorers import RESTORERS
 
     if options.quick:
         options.patches, options.samples, options.steps = 1, 2, 5

@@ -36,9 +36,9 @@ from pellucid.oracles import MixtureOracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES
 from pellucid.restoration import restore
-from pellucid.restore import RESTORERS, SMC, Observation, PiGDM, Restorer
-from pellucid.restore.calibration import calibrate
-from pellucid.restore.exact import posterior
+from pellucid.restorers import RESTORERS, SMC, Observation, PiGDM, Restorer
+from pellucid.restorers.calibration import calibrate
+from pellucid.restorers.exact import posterior
 
 F64 = torch.float64
 PROCESS = Gaussian(SCHEDULES["linear_beta"]())

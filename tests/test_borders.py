@@ -10,7 +10,7 @@ from pellucid.operators import Identity
 from pellucid.operators.blur import CircularBlur
 from pellucid.operators.kernels import motion_kernel
 from pellucid.operators.local_blur import Blur
-from pellucid.restore import Observation
+from pellucid.restorers import Observation
 
 F64 = torch.float64
 KERNEL = motion_kernel(9, 30)

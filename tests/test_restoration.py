@@ -17,7 +17,7 @@ from pellucid.oracles import MixtureOracle, gaussian_oracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import EDM
 from pellucid.restoration import Restored, as_operator, restore
-from pellucid.restore import DDNM, Tikhonov
+from pellucid.restorers import DDNM, Tikhonov
 from pellucid.solvers import DDIM
 
 from .small import untrained

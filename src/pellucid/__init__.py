@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+_MODULES = ("operators", "verify")
 _PLACES = {
     "GRIDS": "processes.times",
+    "GUIDANCES": "guidance",
+    "OPERATORS": "operators",
+    "RESTORERS": "restorers",
     "SCHEDULES": "processes.schedules",
     "SOLVERS": "solvers",
     "TARGETS": "denoisers",
@@ -30,43 +34,60 @@ _PLACES = {
     "NetworkDenoiser": "denoisers",
     "NetworkSpec": "nn",
     "Stream": "foundations.rng",
+    "Restored": "restoration",
+    "Tiled": "tiles",
     "UserError": "foundations.errors",
     "bits_per_dim": "likelihood",
     "finite_oracle": "oracles",
+    "from_diffusers": "diffusers_models",
     "gaussian_oracle": "oracles",
     "inspect": "data.inspect",
     "load": "model",
+    "load_autoencoder": "autoencoder_model",
     "log_prob": "score",
     "open_dataset": "data.open",
+    "restore": "restoration",
     "sample": "generate",
     "save": "model",
+    "shelf": "model",
     "vlb": "score",
     "wrap": "denoisers",
 }
 
 if TYPE_CHECKING:
+    from . import operators as operators
+    from . import verify as verify
+    from .autoencoder_model import load_autoencoder
     from .data.inspect import inspect
     from .data.open import open_dataset
     from .denoisers import TARGETS, Denoiser, NetworkDenoiser, wrap
+    from .diffusers_models import from_diffusers
     from .foundations.errors import UserError
     from .foundations.rng import Stream
     from .generate import sample
-    from .guidance import Guided
+    from .guidance import GUIDANCES, Guided
     from .likelihood import bits_per_dim
-    from .model import Model, load, save
+    from .model import Model, load, save, shelf
     from .nn import NetworkSpec
+    from .operators import OPERATORS
     from .oracles import MixtureOracle, finite_oracle, gaussian_oracle
     from .processes.gaussian import Gaussian
     from .processes.schedules import SCHEDULES
     from .processes.times import GRIDS
     from .processes.weightings import WEIGHTINGS
     from .recipes import RECIPES
+    from .restoration import Restored, restore
+    from .restorers import RESTORERS
     from .score import log_prob, vlb
     from .solvers import SOLVERS
+    from .tiles import Tiled
 
 __all__ = [
     "GRIDS",
+    "GUIDANCES",
+    "OPERATORS",
     "RECIPES",
+    "RESTORERS",
     "SCHEDULES",
     "SOLVERS",
     "TARGETS",
@@ -78,27 +99,35 @@ __all__ = [
     "Model",
     "NetworkDenoiser",
     "NetworkSpec",
+    "Restored",
     "Stream",
+    "Tiled",
     "UserError",
     "bits_per_dim",
     "finite_oracle",
+    "from_diffusers",
     "gaussian_oracle",
     "inspect",
     "load",
+    "load_autoencoder",
     "log_prob",
     "open_dataset",
+    "restore",
     "sample",
     "save",
+    "shelf",
     "vlb",
     "wrap",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name in _PLACES:
         return getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
     raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -16,7 +16,7 @@ from torch import Tensor
 from .operators import Crop, Operator
 from .operators.blur import CircularBlur
 from .operators.local_blur import Blur
-from .restore import Observation
+from .restorers import Observation
 
 
 @dataclass(frozen=True, eq=False)

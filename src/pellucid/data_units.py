@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .data.codecs import Codec, PointsCodec, SignalCodec
 from .operators import Masked, Operator
-from .restore import Observation
+from .restorers import Observation
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from .model import Model
 from .observed_files import Given, as_items, bind, read_given
 from .operators import Mask, Masked, Operator
 from .restoration import Damage, as_operator
-from .restore import Observation
-from .restore.noise import noise_of
+from .restorers import Observation
+from .restorers.noise import noise_of
 from .tasks import LOSSY, TASKS, Options, Task, grown
 
 

@@ -22,9 +22,9 @@ from .foundations.rng import Stream
 from .model import Model
 from .operators import OPERATORS, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
 from .prepared import GRID, SOLVER, STEPS, Labels, labels_of_items, prepare, shape_of
-from .restore import RESTORERS, SMC, Observation, Restorer, Wrapper
-from .restore.auto import Choice, choose
-from .restore.noise import noise_of, whiten
+from .restorers import RESTORERS, SMC, Observation, Restorer, Wrapper
+from .restorers.auto import Choice, choose
+from .restorers.noise import noise_of, whiten
 from .solvers import Solver
 
 AUTO = "auto"

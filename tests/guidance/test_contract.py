@@ -21,7 +21,7 @@ from pellucid.oracles import MixtureOracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import EDM, VP
 from pellucid.processes.times import GRIDS
-from pellucid.restore import DDNM, DPS, Observation
+from pellucid.restorers import DDNM, DPS, Observation
 from pellucid.solvers import DDIM, SOLVERS, sample
 
 NULL = {"label": -1}

@@ -27,7 +27,7 @@ LINES: list[set[str]] = [
     {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models"},
     # L3
     {"solvers", "likelihood", "guidance", "tiles"},
-    {"restore"},
+    {"restorers"},
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
     {"train.checkpoint", "train.run"},

@@ -15,7 +15,7 @@ from pellucid.processes import claims, kernels, paths, weightings
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import VP
 from pellucid.processes.sde import SDESchedule
-from pellucid.restore import mmps, pigdm, smc
+from pellucid.restorers import mmps, pigdm, smc
 from pellucid.verify import GROUPS, run
 
 NEW = ["claims", "targets", "losses", "sde", "likelihood", "operators", "restore"]

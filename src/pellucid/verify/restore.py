@@ -13,9 +13,9 @@ from ..oracles import MixtureOracle, gaussian_oracle
 from ..processes.gaussian import Gaussian
 from ..processes.schedules import SCHEDULES
 from ..processes.times import GRIDS
-from ..restore import RESTORERS, SMC, Observation, Restorer
-from ..restore.calibration import calibrate
-from ..restore.exact import posterior
+from ..restorers import RESTORERS, SMC, Observation, Restorer
+from ..restorers.calibration import calibrate
+from ..restorers.exact import posterior
 from ..solvers import SOLVERS
 from .operators import EXAMPLES, shapes
 from .outcome import Outcome, below, near

@@ -13,9 +13,9 @@ from pellucid.oracles import MixtureOracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES
 from pellucid.processes.times import GRIDS
-from pellucid.restore import RESTORERS, Observation
-from pellucid.restore.auto import LARGE, MANY, choose
-from pellucid.restore.exact import posterior
+from pellucid.restorers import RESTORERS, Observation
+from pellucid.restorers.auto import LARGE, MANY, choose
+from pellucid.restorers.exact import posterior
 from pellucid.solvers import SOLVERS
 
 PROCESS = Gaussian(SCHEDULES["linear_beta"]())

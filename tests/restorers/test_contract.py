@@ -15,7 +15,7 @@ from restore_cases import F64, PROCESS, gaussian, mixture, normal, run
 from pellucid.foundations.errors import UserError
 from pellucid.guidance import Guided
 from pellucid.operators import Mask, Matrix
-from pellucid.restore import RESTORERS, Observation
+from pellucid.restorers import RESTORERS, Observation
 
 SHAPES = [(6,), (2, 8), (1, 8, 8)]
 LABELS = torch.tensor([0, 1, 1])

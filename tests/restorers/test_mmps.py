@@ -10,8 +10,8 @@ from test_pigdm import exact_mean
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Mask, Matrix
 from pellucid.oracles import gaussian_oracle
-from pellucid.restore import RESTORERS, Observation
-from pellucid.restore.krylov import lanczos
+from pellucid.restorers import RESTORERS, Observation
+from pellucid.restorers.krylov import lanczos
 
 
 @pytest.mark.parametrize("operator", [Matrix(normal(3, 6, seed=1)), Opaque(normal(3, 6, seed=1))])

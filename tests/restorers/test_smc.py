@@ -13,10 +13,10 @@ from pellucid.foundations.rng import Stream
 from pellucid.metrics.transport import sliced_wasserstein
 from pellucid.operators import Matrix
 from pellucid.oracles import MixtureOracle, gaussian_oracle
-from pellucid.restore import RESTORERS, Observation
-from pellucid.restore.exact import posterior, spectrum
-from pellucid.restore.smc import SMC, _Population
-from pellucid.restore.twist import twist
+from pellucid.restorers import RESTORERS, Observation
+from pellucid.restorers.exact import posterior, spectrum
+from pellucid.restorers.smc import SMC, _Population
+from pellucid.restorers.twist import twist
 
 
 def exact_draws(law, seen, seed):

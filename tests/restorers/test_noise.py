@@ -12,8 +12,8 @@ from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import Stream
 from pellucid.operators import Box, Demosaic, Downsample, Identity, Mask, RandomMask
 from pellucid.operators.blur import GaussianBlur
-from pellucid.restore import Observation
-from pellucid.restore.noise import estimate_noise, noise_of, whiten
+from pellucid.restorers import Observation
+from pellucid.restorers.noise import estimate_noise, noise_of, whiten
 
 F64 = torch.float64
 

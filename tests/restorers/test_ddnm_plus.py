@@ -8,8 +8,8 @@ from restore_cases import F64, PROCESS, Opaque, gaussian, mixture, normal, run
 
 from pellucid.operators import Identity, Matrix
 from pellucid.oracles import gaussian_oracle
-from pellucid.restore import DDNM, DDNMPlus, Observation
-from pellucid.restore.frames import amplification, frame
+from pellucid.restorers import DDNM, DDNMPlus, Observation
+from pellucid.restorers.frames import amplification, frame
 from pellucid.solvers import SOLVERS
 
 A = normal(4, 6, seed=1)

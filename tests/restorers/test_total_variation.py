@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 from pellucid.foundations.errors import UserError
 from pellucid.operators import HalfPlane, Identity, Mask, Matrix
-from pellucid.restore import Observation, TotalVariation
-from pellucid.restore.total_variation import back, differences
+from pellucid.restorers import Observation, TotalVariation
+from pellucid.restorers.total_variation import back, differences
 
 FINE = {"iterations": 20_000, "tolerance": 1e-9}
 

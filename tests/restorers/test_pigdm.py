@@ -11,7 +11,7 @@ from pellucid.operators import Downsample, Matrix
 from pellucid.oracles import gaussian_oracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import Rectified
-from pellucid.restore import RESTORERS, Observation
+from pellucid.restorers import RESTORERS, Observation
 
 
 def exact_mean(mean, covariance, matrix, x, y, t, noise, process=PROCESS):

@@ -9,8 +9,8 @@ from restore_cases import F64, PROCESS, draws, mixture, normal, run
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Box, Crop, Downsample, HalfPlane, Identity, Mask, Matrix
 from pellucid.oracles import MixtureOracle
-from pellucid.restore import Observation, RePaint
-from pellucid.restore.repaint import known_values
+from pellucid.restorers import Observation, RePaint
+from pellucid.restorers.repaint import known_values
 from pellucid.solvers import SOLVERS
 
 KEPT = torch.tensor([1, 1, 0, 1, 0, 0])

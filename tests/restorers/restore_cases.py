@@ -13,7 +13,7 @@ from pellucid.oracles import MixtureOracle, gaussian_oracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import VP
 from pellucid.processes.times import GRIDS
-from pellucid.restore import Observation
+from pellucid.restorers import Observation
 from pellucid.solvers import SOLVERS
 
 F64 = torch.float64

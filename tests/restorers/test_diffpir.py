@@ -8,7 +8,7 @@ from restore_cases import F64, PROCESS, draws, gaussian, mixture, normal, run, t
 
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Matrix
-from pellucid.restore import DDNM, DiffPIR, Observation
+from pellucid.restorers import DDNM, DiffPIR, Observation
 
 A = normal(4, 6, seed=1)
 

@@ -11,7 +11,7 @@ from restore_cases import F64, PROCESS, Opaque, draws, gaussian, mixture, normal
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Matrix
 from pellucid.oracles import gaussian_oracle
-from pellucid.restore import DDRM, Observation
+from pellucid.restorers import DDRM, Observation
 
 SCALES = torch.tensor([1.5, 0.6, 0.2], dtype=F64)
 BASIS = torch.linalg.qr(normal(5, 5, seed=3))[0]

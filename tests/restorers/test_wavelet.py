@@ -11,8 +11,8 @@ from restore_cases import F64, normal, run
 
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Identity, Matrix
-from pellucid.restore import Observation, Wavelet
-from pellucid.restore.wavelet import _details, daubechies, inverse, transform
+from pellucid.restorers import Observation, Wavelet
+from pellucid.restorers.wavelet import _details, daubechies, inverse, transform
 
 FINE = {"iterations": 5000, "tolerance": 1e-10}
 

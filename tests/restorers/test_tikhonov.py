@@ -9,9 +9,9 @@ from restore_cases import F64, PROCESS, Opaque, normal, run
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Mask, Matrix
 from pellucid.oracles import gaussian_oracle
-from pellucid.restore import Observation, Tikhonov
-from pellucid.restore.exact import posterior
-from pellucid.restore.within_range import within_range
+from pellucid.restorers import Observation, Tikhonov
+from pellucid.restorers.exact import posterior
+from pellucid.restorers.within_range import within_range
 
 A = normal(4, 6, seed=1)
 

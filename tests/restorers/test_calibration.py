@@ -9,7 +9,7 @@ import torch
 from restore_cases import F64, normal
 
 from pellucid.foundations.errors import UserError
-from pellucid.restore.calibration import calibrate, needed
+from pellucid.restorers.calibration import calibrate, needed
 
 N, K, D = 2000, 39, 6
 

@@ -9,7 +9,7 @@ from restore_cases import F64, Opaque, gaussian, mixture, normal, run, times
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Matrix
 from pellucid.processes.times import travel
-from pellucid.restore import DDNM, Observation
+from pellucid.restorers import DDNM, Observation
 from pellucid.solvers import SOLVERS
 
 A = normal(4, 6, seed=1)

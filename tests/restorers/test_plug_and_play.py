@@ -8,7 +8,7 @@ from restore_cases import F64, Opaque, gaussian, mixture, normal, run, spd
 
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Mask, Matrix
-from pellucid.restore import RED, Observation, PlugAndPlay
+from pellucid.restorers import RED, Observation, PlugAndPlay
 
 A = normal(4, 6, seed=1)
 EYE = torch.eye(6, dtype=F64)

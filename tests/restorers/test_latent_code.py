@@ -9,8 +9,8 @@ from restore_cases import F64, PROCESS, gaussian, mixture, normal, run
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Matrix
 from pellucid.processes.times import GRIDS
-from pellucid.restore import LatentCode, Observation
-from pellucid.restore.latent_code import generate
+from pellucid.restorers import LatentCode, Observation
+from pellucid.restorers.latent_code import generate
 from pellucid.solvers import Euler, sample
 
 A = normal(4, 6, seed=1)

@@ -13,8 +13,8 @@ from pellucid.operators.base import Operator
 from pellucid.oracles import MixtureOracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES
-from pellucid.restore.base import Observation
-from pellucid.restore.exact import matrix_of, posterior
+from pellucid.restorers.base import Observation
+from pellucid.restorers.exact import matrix_of, posterior
 
 F64 = torch.float64
 PROCESS = Gaussian(SCHEDULES["vp"]())

@@ -10,7 +10,7 @@ from restore_cases import F64, PROCESS, gaussian, normal, run, spd, times
 
 from pellucid.foundations.errors import UserError
 from pellucid.operators import Mask, Matrix
-from pellucid.restore import DPS, Observation
+from pellucid.restorers import DPS, Observation
 from pellucid.solvers import SOLVERS
 
 A = normal(4, 6, seed=1)
