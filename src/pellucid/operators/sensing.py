@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from ..foundations.errors import UserError
-from ..foundations.rng import Stream
+from ..foundations.rng import Stream, subseed
 from .patterns import places
 from .rows import Rows, how_many
 from .separable import apply_axes
 
+# A seed of its own: a sampler or a metric of the same seed must not share these numbers with the operator.
+PURPOSE = "sensing"
 _MOST = 1 << 26  # numbers in a dense matrix: half a gigabyte in float64
 _RADIX = 64  # of one product in the fast Hadamard transform
 
@@ -31,7 +33,7 @@ def random_basis(m: int, n: int, seed: int) -> tuple[Tensor, Tensor]:
 
     Source: Householder, "Unitary Triangularization of a Nonsymmetric Matrix", 1958.
     """
-    columns = Stream.of(seed, range(m)).normal((n,), step=0)[0, 0].double()
+    columns = Stream.of(subseed(seed, PURPOSE), range(m)).normal((n,), step=0)[0, 0].double()
     reflections, factors = torch.geqrf(columns.T.contiguous())
     return reflections, factors
 
@@ -191,13 +193,13 @@ class HadamardSensing(Rows):
         how_many(self.ratio, 1)
 
     def choose(self) -> Tensor:
-        words = Stream.of(self.seed, [0]).words(self.length, step=0)[0, 0, 0]
+        words = Stream.of(subseed(self.seed, PURPOSE), [0]).words(self.length, step=0)[0, 0, 0]
         return words.argsort(stable=True)[: how_many(self.ratio, self.length)].sort().values
 
     @cached_property
     def signs(self) -> Tensor:
         """The diagonal of D, and the signs between two windows: (2, n), float32."""
-        words = Stream.of(self.seed, [1, 2]).words(self.length, step=0)[0, 0]
+        words = Stream.of(subseed(self.seed, PURPOSE), [1, 2]).words(self.length, step=0)[0, 0]
         return 1.0 - 2.0 * (words & 1).float()
 
     @property

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, wilson
-from ..foundations.rng import Stream
+from ..foundations.rng import Stream, subseed
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,8 @@ def needed(level: float) -> int:
 def _ranks(samples: Tensor, truth: Tensor, num_directions: int, seed: int) -> Tensor:
     """How many draws lie below the truth, ties counting half, (n, directions)."""
     draws, real = samples.flatten(2).cpu().double(), truth.flatten(1).cpu().double()
-    directions = Stream.of(seed, range(num_directions)).normal(real.shape[1:], step=0)[0, 0].double()
+    # A seed of its own: an operator or a sampler of the same seed must not share these numbers.
+    directions = Stream.of(subseed(seed, "calibration"), range(num_directions)).normal(real.shape[1:], step=0)[0, 0].double()
     projected = draws @ directions.T
     at = (real @ directions.T)[:, None]
     # A draw that equals the truth to round-off is a tie.
