@@ -121,7 +121,8 @@ def _ranks(samples: Tensor, truth: Tensor, num_directions: int, seed: int) -> Te
     """How many draws lie below the truth, ties counting half, (n, directions)."""
     draws, real = samples.flatten(2).cpu().double(), truth.flatten(1).cpu().double()
     # A seed of its own: an operator or a sampler of the same seed must not share these numbers.
-    directions = Stream.of(subseed(seed, "calibration"), range(num_directions)).normal(real.shape[1:], step=0)[0, 0].double()
+    stream = Stream.of(subseed(seed, "calibration"), range(num_directions))
+    directions = stream.normal(real.shape[1:], step=0)[0, 0].double()
     projected = draws @ directions.T
     at = (real @ directions.T)[:, None]
     # A draw that equals the truth to round-off is a tie.
