@@ -14,7 +14,7 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES
 from pellucid.processes.times import GRIDS
 from pellucid.restorers import RESTORERS, Observation
-from pellucid.restorers.auto import LARGE, MANY, choose
+from pellucid.restorers.auto import CROWDED, LARGE, MANY, choose
 from pellucid.restorers.exact import posterior
 from pellucid.solvers import SOLVERS
 
@@ -27,10 +27,12 @@ COUNT = 256
     [
         ((1, 8, 8), MANY, "smc"),
         ((1, 8, 8), MANY - 1, "mmps"),
-        ((LARGE,), 300, "smc"),
+        ((CROWDED,), 300, "smc"),
+        ((3, 64, 64), 300, "mmps"),
         ((1, 28, 28), 1, "mmps"),
-        ((3, 64, 64), 1, "ddnm+"),
-        ((3, 64, 64), 300, "ddnm+"),
+        ((3, 64, 64), 1, "mmps"),
+        ((3, 128, 128), 1, "ddnm+"),
+        ((3, 128, 128), 300, "ddnm+"),
     ],
 )
 def test_the_choice_is_registered_and_explained(shape, samples, name):

@@ -20,6 +20,7 @@ from .smc import SMC
 
 MANY = 64  # samples that can show the shares of several clusters
 LARGE = 1 << 14  # values of an item above which one call of the network a step has to do
+CROWDED = 4096  # values of an item above which a population of affordable size collapses on one particle
 _VALUES = 1 << 18  # of a population together
 
 
@@ -63,7 +64,7 @@ def choose(operator: Operator, noise: float, *, samples: int = 1, tiled: bool = 
             f"items of {size:,} values{' in tiles' if tiled else ''} are large for anything but one network call a "
             f"step, and {met}",
         )
-    if samples >= MANY and has_spectrum(operator):
+    if samples >= MANY and size <= CROWDED and has_spectrum(operator):
         particles = max(samples, min(1024, max(256, _VALUES // size)))
         return Choice(
             "smc",
