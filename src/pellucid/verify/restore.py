@@ -136,7 +136,7 @@ def credible_regions() -> Iterator[Outcome]:
         method = SMC(particles=64) if name == "smc" else RESTORERS[name]()
         if not method.posterior:
             continue
-        few = 16 if name == "smc" else count  # every item needs a population of its own
+        few = 64 if name == "smc" else count  # every item needs a population of its own
         seen = Observation(operator, y[:few].repeat_interleave(each, 0), noise)
         x = _run(method, law, seen, steps=40)
         found = calibrate(x.reshape(few, each, -1), truth[:few])
