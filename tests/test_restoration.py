@@ -221,10 +221,10 @@ def test_auto_chooses_and_says_why() -> None:
     assert torch.equal(many.samples, again.samples)
     assert (many.mean - 0.5 * y).abs().max() < 4.5 * (0.125 / 200) ** 0.5
     large = restore(independent((3, 80, 80)), Identity(), torch.zeros(1, 3, 80, 80, dtype=F64), noise=0.1, steps=2)
-    assert large.method == "ddnm+"
+    assert large.method == "ddrm"
     tiles = restore(independent((1, 8, 8)), Identity(), 0.1 * y.reshape(1, 1, 2, 2).repeat(1, 1, 5, 4),
                     shape=(1, 10, 8), noise=0.1, steps=2, samples=70)  # fmt: skip
-    assert tiles.method == "ddnm+"
+    assert tiles.method == "ddrm"
     assert "80 values in tiles" in tiles.reason
     given = restore(oracle, Identity(), y, shape=(4,), noise=0.5, method=one.method)
     assert torch.equal(given.samples, one.samples)

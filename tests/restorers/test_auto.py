@@ -31,8 +31,8 @@ COUNT = 256
         ((3, 64, 64), 300, "mmps"),
         ((1, 28, 28), 1, "mmps"),
         ((3, 64, 64), 1, "mmps"),
-        ((3, 128, 128), 1, "ddnm+"),
-        ((3, 128, 128), 300, "ddnm+"),
+        ((3, 128, 128), 1, "ddrm"),
+        ((3, 128, 128), 300, "ddrm"),
     ],
 )
 def test_the_choice_is_registered_and_explained(shape, samples, name):

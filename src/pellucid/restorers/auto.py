@@ -4,7 +4,9 @@ how many samples are wanted, with the reason in words.
 Many samples of one observation are worth a population that weighs the clusters of the data against one another: with
 exact denoisers `smc` lies within 1.3 times the noise floor where single paths end in the wrong cluster here and there.
 A few samples get `mmps`, which is exact inside a cluster. For items so large that products with the network's Jacobian
-would take most of the time there is `ddnm+`, at one call of the network a step.
+would take most of the time there is `ddrm`, at one call of the network a step, and `ddnm+` where the operator's
+singular system is unknown; on photographs the first is the better one of the two at all tasks
+(benchmarks/results/restore.md).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from ..operators.base import Operator
 from .base import Restorer
 from .ddnm_plus import DDNMPlus
+from .ddrm import DDRM
 from .exact import has_spectrum
 from .mmps import MMPS
 from .smc import SMC
@@ -55,9 +58,10 @@ def choose(operator: Operator, noise: float, *, samples: int = 1, tiled: bool = 
     size = operator.size
     if size > LARGE or tiled:
         met = "it meets the observation exactly" if noise == 0 else f"it counts the noise of {noise:g}"
+        known = operator.system is not None
         return Choice(
-            "ddnm+",
-            DDNMPlus(),
+            "ddrm" if known else "ddnm+",
+            DDRM() if known else DDNMPlus(),
             "ancestral",
             "karras",
             50,
