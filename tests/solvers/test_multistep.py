@@ -153,7 +153,9 @@ def test_tokens_are_refused(name):
     class Tokens:
         process = object()
 
-    with pytest.raises(UserError, match="moves a Gaussian process, got object; 'ancestral' serves every process"):
+    with pytest.raises(
+        UserError, match="under a Gaussian process, got object; the solver 'ancestral' serves every process"
+    ):
         SOLVERS[name]()(Tokens(), start(), TIMES[0], TIMES[1], start()[None], None)
 
 

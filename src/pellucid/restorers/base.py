@@ -141,6 +141,25 @@ class Wrapper(Restorer):
         return self.finish(x, observation)
 
 
+@dataclass(frozen=True, eq=False)
+class Around:
+    """A step around another solver's step; a subclass gives `__call__`. It costs and converges as that step does."""
+
+    solver: Solver
+
+    @property
+    def draws(self) -> int:
+        return self.solver.draws
+
+    @property
+    def evaluations(self) -> int:
+        return self.solver.evaluations
+
+    @property
+    def order(self) -> int:
+        return self.solver.order
+
+
 class Known:
     """A denoiser whose estimate at one state is known already: a step around another step pays for it once."""
 

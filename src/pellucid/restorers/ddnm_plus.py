@@ -37,7 +37,7 @@ from ..foundations.rng import Stream
 from ..processes.base import Process
 from ..solvers.base import Callback, Solver
 from ..solvers.gaussian import Level, gaussian_process, level_at
-from .base import Known, Observation
+from .base import Around, Known, Observation
 from .ddnm import DDNM, Travelling
 from .frames import Frame, frame
 
@@ -91,23 +91,10 @@ class _Replaced:
 
 
 @dataclass(frozen=True, eq=False)
-class _Hidden:
+class _Hidden(Around):
     """A solver's step, with equation (2) in the directions that y sees better than the state at its end."""
 
-    solver: Solver
     frame: Frame
-
-    @property
-    def draws(self) -> int:
-        return self.solver.draws
-
-    @property
-    def evaluations(self) -> int:
-        return self.solver.evaluations
-
-    @property
-    def order(self) -> int:
-        return self.solver.order
 
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any

@@ -21,7 +21,7 @@ from ..denoisers import Denoiser
 from ..foundations.errors import UserError
 from ..foundations.tensors import pad
 from ..solvers.base import Solver
-from .base import Known, Observation, Wrapper, differentiable
+from .base import Around, Known, Observation, Wrapper, differentiable
 from .within_range import within_range
 
 _PATH = 100.0  # N zeta/sqrt(m): how far all N steps of (1) together may go, for each of m observed values
@@ -65,25 +65,12 @@ class DPS(Wrapper):
 
 
 @dataclass(frozen=True, eq=False)
-class _Descent:
+class _Descent(Around):
     """A solver's step and then (1); the estimate at the step's start serves both."""
 
-    solver: Solver
     observation: Observation
     zeta: float
     expected: float
-
-    @property
-    def draws(self) -> int:
-        return self.solver.draws
-
-    @property
-    def evaluations(self) -> int:
-        return self.solver.evaluations
-
-    @property
-    def order(self) -> int:
-        return self.solver.order
 
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any

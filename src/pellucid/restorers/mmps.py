@@ -24,8 +24,9 @@ from ..foundations.errors import UserError
 from ..foundations.rng import Stream
 from ..operators.solve import conjugate_gradients
 from ..processes.gaussian import Gaussian
+from ..solvers.gaussian import gaussian_process
 from .base import Observation, Wrapper, differentiable
-from .pigdm import gaussian_process, levels
+from .pigdm import levels
 
 Solve = Callable[[Observation, Tensor, Callable[[Tensor], Tensor]], Tensor]
 

@@ -20,19 +20,8 @@ from torch import Tensor
 from ..denoisers import Denoiser
 from ..foundations.errors import UserError
 from ..processes.gaussian import Gaussian
+from ..solvers.gaussian import gaussian_process
 from .base import Observation, Wrapper, differentiable
-
-
-def gaussian_process(denoiser: Denoiser) -> Gaussian:
-    """The denoiser's process, for methods that need x_t = alpha x_0 + sigma z.
-
-    Raises:
-        UserError: a process of another kind.
-    """
-    process = denoiser.process
-    if not isinstance(process, Gaussian):
-        raise UserError(f"this method restores numbers under a Gaussian process, not {type(process).__name__}")
-    return process
 
 
 def levels(process: Gaussian, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from ..foundations.errors import UserError
 from ..foundations.rng import Stream
 from ..operators.base import Operator
 from ..solvers.base import Solver
-from .base import Observation
+from .base import Around, Observation
 from .ddnm import Travelling
 
 
@@ -71,24 +71,15 @@ def known_values(operator: Operator, like: Tensor) -> Tensor | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Painted:
+class _Painted(Around):
     """A solver's step with the known values drawn from q(x_s given x_0); the last of the noise tensors is theirs."""
 
-    solver: Solver
     known: Tensor
     values: Tensor
 
     @property
     def draws(self) -> int:
         return self.solver.draws + 1
-
-    @property
-    def evaluations(self) -> int:
-        return self.solver.evaluations
-
-    @property
-    def order(self) -> int:
-        return self.solver.order
 
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any

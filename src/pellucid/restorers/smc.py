@@ -35,9 +35,9 @@ from ..foundations.rng import Stream
 from ..operators.base import SingularSystem
 from ..processes.gaussian import Gaussian
 from ..solvers.base import Callback, Solver
+from ..solvers.gaussian import gaussian_process
 from .base import Observation, Restorer
 from .exact import has_spectrum, spectrum
-from .pigdm import gaussian_process
 from .twist import Twist, twist
 
 _ROWS = 1 << 18  # values that go through the denoiser with a graph at once

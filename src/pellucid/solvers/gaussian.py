@@ -43,12 +43,13 @@ def gaussian_process(denoiser: Denoiser) -> Gaussian:
     """The denoiser's process, which must be Gaussian.
 
     Raises:
-        UserError: a solver for numbers was asked to move tokens.
+        UserError: a solver or a restoration method for numbers was asked to serve another process.
     """
     process = denoiser.process
     if not isinstance(process, Gaussian):
         raise UserError(
-            f"this solver moves a Gaussian process, got {type(process).__name__}; 'ancestral' serves every process"
+            f"this method works under a Gaussian process, got {type(process).__name__}; the solver 'ancestral' serves "
+            "every process"
         )
     return process
 
