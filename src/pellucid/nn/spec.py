@@ -11,6 +11,31 @@ from pellucid.foundations.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
+class ConditionSpec:
+    """What a network must know of one condition beyond `label` and `vector`, to be built for it.
+
+    Args:
+        name: the keyword by which the network is called.
+        kind: `class`, `tags`, `vector`, `text`, `states` or `items`; what their tensors are, and how each says "none",
+            stands in `pellucid.data.conditions`.
+        size: number of classes, tags, components of the vector, pieces of the vocabulary, or width of a state.
+        shape: shape of one value's tensor: (length,) of a text, (length, width) of states, that of the items.
+        width: text: channels of its encoder; 0: the network's rule.
+        blocks: text: blocks of its encoder.
+    """
+
+    name: str
+    kind: str
+    size: int
+    shape: tuple[int, ...] = ()
+    width: int = 0
+    blocks: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+
+
+@dataclass(frozen=True)
 class NetworkSpec:
     """The description of a network, made by `choose` or by hand, turned into a module by `build`.
 
