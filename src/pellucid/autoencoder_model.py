@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .autoencoders import VAE, AutoencoderSpec, Code, Decoded, Quantised, build_autoencoder
+from .autoencoders.quantise import Codes
 from .data.codecs import Codec, codec_from_json
 from .foundations.errors import UserError
 from .foundations.rng import Stream
@@ -113,6 +114,35 @@ class AutoencoderModel:
             raise UserError(f"the autoencoder's latents have the shape {self.latent_shape}, got {tuple(z.shape[1:])}")
         with torch.no_grad():
             return self.network.decode(z.to(self.device), label=label)
+
+    def codes(self, x: Tensor, *, label: Tensor | None = None) -> Tensor:
+        """The numbers of the items' codes in the code book: (B, *shape) -> int64 (B, *grid), 0 ... num_codes - 1.
+
+        Raises:
+            UserError: a VAE, which has no code book, or items of another shape.
+        """
+        self._quantised()
+        code = self.encode(x, label=label)
+        assert isinstance(code, Codes)
+        return code.indices
+
+    def from_codes(self, codes: Tensor, *, label: Tensor | None = None) -> Tensor:
+        """The middle of p(x given codes): int64 (B, *grid) -> (B, *shape).
+
+        Raises:
+            UserError: a VAE, codes on another grid, or numbers that the code book does not have.
+        """
+        network = self._quantised()
+        grid = self.latent_shape[1:]
+        if tuple(codes.shape[1:]) != grid:
+            raise UserError(f"the codes of an item lie on a grid {grid}, got {tuple(codes.shape[1:])}")
+        with torch.no_grad():
+            return network.decode_indices(codes.to(self.device), label=label).mean
+
+    def _quantised(self) -> Quantised:
+        if not isinstance(self.network, Quantised):
+            raise UserError(f"{self.origin or 'this autoencoder'} is a VAE and has no code book: train vq or fsq")
+        return self.network
 
     def reconstruct(self, x: Tensor, *, label: Tensor | None = None) -> Tensor:
         """The middle of p(x given the middle of x's code), (B, *shape)."""

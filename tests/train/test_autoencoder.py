@@ -111,6 +111,26 @@ def test_between_codes_of_a_book_there_are_only_codes(runs: dict[str, Path]) -> 
     torch.testing.assert_close(third, expected)
 
 
+def test_codes_decode_to_the_reconstruction_of_what_was_encoded(runs: dict[str, Path]) -> None:
+    vq = load_autoencoder(runs["vq"])
+    x = torch.randint(0, 256, (3, 1, 8, 8)) / 127.5 - 1
+    codes = vq.codes(x)
+    assert codes.dtype == torch.int64
+    assert codes.shape == (3, *vq.latent_shape[1:])
+    torch.testing.assert_close(vq.from_codes(codes), vq.reconstruct(x))
+    # by hand: the nearest vector of the book at one position
+    assert isinstance(vq.network, Quantised)
+    with torch.no_grad():
+        vector = vq.network.encoder(x, label=None)[1, :, 2, 1]
+    assert codes[1, 2, 1] == torch.cdist(vector[None], vq.network.quantiser.codebook).argmin()
+    with pytest.raises(UserError, match="no code book"):
+        load_autoencoder(runs["vae"]).codes(x)
+    with pytest.raises(UserError, match=r"grid \(4, 4\), got \(4, 3\)"):
+        vq.from_codes(codes[:, :, :3])
+    with pytest.raises(UserError, match="from 0 to 15"):
+        vq.from_codes(codes + 16)
+
+
 def test_scores_are_ordered_and_of_held_out_items(runs: dict[str, Path]) -> None:
     vae = load_autoencoder(runs["vae"])
     _, held = split(open_dataset("digits8"), 0.2)
