@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .rotary import rotate
+
 
 def convolution(dims: int, channels: int, out: int, kernel: int = 3) -> nn.Module:
     """A convolution over `dims` axes that keeps the size: (B, channels, *side) -> (B, out, *side)."""
@@ -174,12 +176,21 @@ class Attention(nn.Module):
         self.project = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """The attention's value, without the residual sum."""
+    def forward(self, tokens: Tensor, *, rotation: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """The attention's value, without the residual sum.
+
+        Args:
+            tokens: (B, N, channels).
+            rotation: of the places, from `rotary.rotations`.
+            keep: (B, N), true where a position may be looked at; all if absent.
+        """
         batch, length, channels = tokens.shape
         qkv = self.project(tokens).reshape(batch, length, 3, self.heads, channels // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        mask = None if keep is None else keep[:, None, None]
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, channels))
 
 

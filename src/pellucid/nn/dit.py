@@ -44,11 +44,13 @@ class TransformerBlock(nn.Module):
         self.modulate = zeroed(nn.Linear(width, 6 * width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, embedding: Tensor) -> Tensor:
-        """(B, N, width), (B, width) -> (B, N, width)."""
+    def forward(
+        self, tokens: Tensor, embedding: Tensor, *, rotation: Tensor | None = None, keep: Tensor | None = None
+    ) -> Tensor:
+        """(B, N, width), (B, width) -> (B, N, width); `rotation` and `keep` as of `Attention`."""
         scale1, shift1, gate1, scale2, shift2, gate2 = self.modulate(embedding)[:, None].chunk(6, dim=-1)
         h = torch.addcmul(shift1, 1 + scale1, self.norm(tokens))
-        tokens = tokens + gate1 * self.dropout(self.attend(h))
+        tokens = tokens + gate1 * self.dropout(self.attend(h, rotation=rotation, keep=keep))
         h = torch.addcmul(shift2, 1 + scale2, self.norm(tokens))
         return tokens + gate2 * self.dropout(self.narrow(F.gelu(self.widen(h), approximate="tanh")))
 
