@@ -17,6 +17,8 @@ import math
 import torch
 from torch import Tensor
 
+from pellucid.foundations.errors import UserError
+
 _LONGEST = 10_000.0  # the slowest pair turns once in about this many places times 2 pi
 
 
@@ -25,8 +27,13 @@ def rotations(grid: tuple[int, ...], channels: int) -> Tensor:
 
     Args:
         grid: places along each axis; the last one runs fastest.
-        channels: of one attention head; even.
+        channels: of one attention head.
+
+    Raises:
+        UserError: an odd number of channels.
     """
+    if channels % 2:
+        raise UserError(f"an attention head of {channels} channels cannot be turned in pairs: choose an even width")
     axes, pairs = len(grid), channels // 2
     places = torch.stack(torch.meshgrid(*(torch.arange(size) for size in grid), indexing="ij"), dim=-1)
     share = [len(range(axis, pairs, axes)) for axis in range(axes)]
