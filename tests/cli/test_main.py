@@ -52,7 +52,7 @@ for words in {commands!r}:
 
 
 def test_help_for_every_verb_without_torch() -> None:
-    commands = [[], *([verb] for verb in VERBS), ["data"], ["data", "inspect"]]
+    commands = [[], *([verb] for verb in VERBS), ["data"], ["data", "inspect"], ["data", "builtin"]]
     done = subprocess.run(
         [sys.executable, "-c", HELP.format(commands=commands)], capture_output=True, text=True, timeout=120, check=False
     )
@@ -122,6 +122,7 @@ MISTAKES = [
     ("info file.txt", "carries no settings"),
     ("data inspekt empty", "inspect"),
     ("data inspect nowhere", "nowhere"),
+    ("data builtin emojy", "did you mean 'emoji'"),
     ("data inspect empty", "empty"),
     ("data inspect digits8 --sheet file.txt", "file.txt exists"),
     ("doctor --jsn", "--json"),

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pellucid.cli.main import main
+from pellucid.data.builtin import BUILTIN
 from pellucid.train import checkpoint
 from pellucid.train.run import Run
 
@@ -168,6 +169,14 @@ def test_inspection_of_a_mixed_folder(tmp_path: Path, capsys: pytest.CaptureFixt
     assert out.count("left out") == BROKEN
     assert "drawings" in out
     assert sheet.is_file()
+
+
+def test_the_built_in_sets_are_listed_and_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("data", "builtin") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(BUILTIN)
+    assert ended("data", "builtin", "digits8", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["count"], told["shape"], len(told["labels"])) == (1797, [1, 8, 8], 10)
 
 
 def test_a_chain_that_ends_off_its_prior_is_trained_and_sampled_by_force_alone(

@@ -1,4 +1,4 @@
-"""`pellucid data inspect`."""
+"""`pellucid data inspect` and `pellucid data builtin`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def inspect_data(
     Parameters
     ----------
     path
-        A folder of pictures, a .npz, .npy or .csv file, or a built-in set: moons, digits8, digits.
+        A folder of pictures, a .npz, .npy or .csv file, or a built-in set (see pellucid data builtin).
     size
         Side of the pictures in pixels.
     channels
@@ -66,4 +66,38 @@ def inspect_data(
         say(f"  left out  {rejected.path}: {rejected.reason}")
     if sheet is not None:
         say(f"  at one look: {sheet}")
+    return 0
+
+
+def builtin_data(name: str | None = None, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """List the built-in data sets, or say what one of them holds and, where it is not here, how to get it.
+
+    Parameters
+    ----------
+    name
+        One of the sets; all are listed where it is left out.
+    json
+        Print as JSON.
+    """
+    from ..data.builtin import BUILTIN
+    from .console import say, say_json
+
+    if name is None:
+        what = {key: (make.__doc__ or "").strip().splitlines()[0] for key, make in BUILTIN.items()}
+        if json:
+            say_json(what)
+        for key, line in what.items() if not json else ():
+            say(f"  {key:<9} {line}")
+        return 0
+    ds = BUILTIN[name]()
+    held = {"name": name, "count": len(ds), "shape": list(ds.shape), "labels": list(ds.label_names)}
+    if json:
+        say_json({**held, "left_out": len(ds.rejected), "notes": list(ds.notes)})
+        return 0
+    say(f"{name}: {len(ds):,} items of shape {'x'.join(map(str, ds.shape))}, {len(ds.rejected)} left out")
+    if ds.label_names:
+        say(f"  labels    {', '.join(ds.label_names)}")
+    for note in ds.notes:
+        say(f"  note      {note}")
+    say(f"  use it    --data {name}")
     return 0

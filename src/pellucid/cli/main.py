@@ -55,6 +55,8 @@ def application() -> App:
     data = App(name="data", help="Look at data before training.", help_format="plaintext")
     summary = "Show what a data set holds and what would be left out."
     data.command("pellucid.cli.data:inspect_data", name="inspect", help=summary)
+    summary = "List the built-in data sets, or say what one holds and how to get it."
+    data.command("pellucid.cli.data:builtin_data", name="builtin", help=summary)
     app.command(data)
     return app
 
@@ -100,4 +102,4 @@ def _one_line(error: CycloptsError) -> str:
 
 def _verb(arguments: list[str]) -> str:
     words = [word for word in arguments[:2] if not word.startswith("-")]
-    return " ".join(words[: 2 if words == ["data", "inspect"] else 1]) + (" " if words else "")
+    return " ".join(words[: 2 if words in (["data", "inspect"], ["data", "builtin"]) else 1]) + (" " if words else "")

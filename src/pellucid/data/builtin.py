@@ -16,6 +16,7 @@ from ..foundations.registry import Registry
 from .arrays import Dataset
 from .cache import cached, forget
 from .codecs import ImageCodec, points_codec
+from .emoji import emoji, emoji64
 from .photos import photos
 
 _DIGITS = tuple("0123456789")
@@ -72,7 +73,8 @@ def digits() -> Dataset:
 
 
 BUILTIN: Registry[Callable[[], Dataset]] = Registry(
-    "built-in data set", {"moons": moons, "digits8": digits8, "digits": digits, "photos": photos}
+    "built-in data set",
+    {"moons": moons, "digits8": digits8, "digits": digits, "photos": photos, "emoji": emoji, "emoji64": emoji64},
 )
 
 
