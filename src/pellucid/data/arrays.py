@@ -14,39 +14,11 @@ from torch import Tensor
 
 from ..foundations.errors import UserError
 from .codecs import Codec
+from .column import Column
 from .images import Rejected
+from .rows import Rows, pick
 
 _SLICE_BYTES = 1 << 24  # how much of a memory-mapped array is looked at together
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some rows of an array that stays on disk: indexing copies only what is asked for."""
-
-    base: NDArray[Any]
-    index: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, rows: Any) -> NDArray[Any]:
-        picked: NDArray[Any] = np.asarray(self.base[self.index[rows]])
-        return picked
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self.base[self.index], dtype=dtype)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.index), *self.base.shape[1:])
-
-    @property
-    def ndim(self) -> int:
-        return self.base.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.base.dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +35,10 @@ class Dataset:
         rejected: what was left out, and why.
         notes: what a person should know of how the data were read, a sentence each.
         groups: (N,) int64, or None: items of one group (patches of one picture) stay on one side of a split.
+        columns: what else each item can be asked for by, beside its label.
 
     Raises:
-        ValueError: labels that do not fit the items or the names.
+        ValueError: labels or columns that do not fit the items or the names.
     """
 
     items: NDArray[Any] | Rows
@@ -76,12 +49,19 @@ class Dataset:
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
+    columns: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
         if tuple(self.items.shape[1:]) != self.codec.shape:
             raise ValueError(f"items have the shape {self.items.shape[1:]}, their codec {self.codec.shape}")
         if self.groups is not None and self.groups.shape != (len(self.items),):
             raise ValueError(f"{len(self.items)} items need as many groups, got the shape {self.groups.shape}")
+        names = ["label", *(column.part.name for column in self.columns)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the columns of a data set need names of their own, got {', '.join(names)}")
+        for column in self.columns:
+            if len(column) != len(self.items):
+                raise ValueError(f"{len(self.items)} items need as many values of {column.part.name!r}: {len(column)}")
         if self.labels is None:
             return
         if self.labels.shape != (len(self.items),):
@@ -107,26 +87,33 @@ class Dataset:
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         return self.codec.encode(self.items[rows]), labels
 
+    def conditions(self, indices: ArrayLike) -> dict[str, Tensor]:
+        """What the items at the given indices can be asked for by: label (B,) int64, where there are any, and a tensor
+        (B, *) of each column, by its name."""
+        rows = np.asarray(indices, dtype=np.int64)
+        label = {} if self.labels is None else {"label": torch.from_numpy(self.labels[rows])}
+        return {**label, **{column.part.name: column.tensor(rows) for column in self.columns}}
+
     def subset(self, indices: ArrayLike) -> Dataset:
         """The data set of the items at the given indices, in that order. What is on disk stays there."""
         rows = np.asarray(indices, dtype=np.int64)
-        items: NDArray[Any] | Rows
-        if isinstance(self.items, Rows):
-            items = Rows(self.items.base, self.items.index[rows])
-        elif isinstance(self.items, np.memmap):
-            items = Rows(self.items, rows)
-        else:
-            items = self.items[rows]
-        labels = None if self.labels is None else self.labels[rows]
-        return replace(self, items=items, labels=labels, groups=None if self.groups is None else self.groups[rows])
+        return replace(
+            self,
+            items=pick(self.items, rows),
+            labels=None if self.labels is None else self.labels[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            columns=tuple(column.subset(rows) for column in self.columns),
+        )
 
     def fingerprint(self) -> str:
-        """The sha256, in hexadecimal, of type, shape, items and labels: it names the data in a checkpoint."""
+        """The sha256, in hexadecimal, of type, shape, items, labels and columns: it names the data in a checkpoint."""
         digest = hashlib.sha256(f"{self.items.dtype.str} {tuple(self.items.shape)}".encode())
         for part in slices(self.items):
             digest.update(part.tobytes())
         if self.labels is not None:
             digest.update(self.labels.astype("<i8").tobytes())
+        for column in self.columns:
+            column.update(digest)
         return digest.hexdigest()
 
 

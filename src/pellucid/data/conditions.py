@@ -13,6 +13,7 @@ that a user left out are the same to a network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 
 KINDS = ("class", "tags", "vector", "text", "states", "items")
+TAKEN = ("x", "x0", "t", "s", "c", "c_noise", "noise", "denoiser", "self", "vector")  # what networks call other things
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,35 @@ class Part:
             raise UserError(f"a condition's kind is one of {', '.join(KINDS)}; got {self.kind!r} for {self.name!r}")
         if not self.name.isidentifier():
             raise UserError(f"a condition's name is a plain word (letters, digits, _), got {self.name!r}: rename it")
+        if self.name in TAKEN:
+            raise UserError(f"a condition cannot be called {self.name!r}, as something else is: rename it")
+
+    @property
+    def size(self) -> int:
+        """How many classes, tags, components or pieces there are; the width of a state, the channels of an item."""
+        if self.kind == "text":
+            return int(self.details["pieces"])
+        return len(self.names) if self.kind in ("class", "tags") else self.shape[-1 if self.kind == "states" else 0]
+
+    def encode(self, values: Sequence[Any]) -> Tensor:
+        """What a user typed as a tensor (B, *shape): a name, tags (a list, or "a; b"), a number or several, a sentence,
+        a picture as an array or a file. None is "none", and so are the word none (unless it is a name of its own, or
+        text) and the empty text.
+
+        Raises:
+            UserError: a value that the part does not know, with the nearest that it does.
+        """
+        from .encoding import ENCODERS  # here, as it reads pictures and texts, which know of parts
+
+        rows = [None if value is None else ENCODERS[self.kind](self, value) for value in values]
+        none = self.absent(1)
+        return torch.cat([none, *(none if row is None else row[None].to(none.dtype) for row in rows)])[1:]
+
+    def listed(self, value: Any) -> list[Any]:
+        """The values in what a user gave: one, or several that are taken in turn."""
+        from .encoding import is_one
+
+        return [value] if is_one(self, value) else list(value)
 
     def absent(self, num: int) -> Tensor:
         """ "None" for num items, (num, *shape)."""
