@@ -63,6 +63,7 @@ class NetworkSettings(Section):
     head_width: Count | None = None
     dropout: Fraction | None = None
     frequencies: int | None = None
+    energy: bool | None = Field(None, description="the network gives the gradient of an energy, which is then known")
 
 
 class AutoencoderSettings(Section):

@@ -15,8 +15,9 @@ from torch import Tensor
 from .config import ProcessSettings, SamplingSettings
 from .data.codecs import Codec, codec_from_json
 from .denoisers import EDM, TARGETS, NetworkDenoiser
+from .energy_denoisers import EnergyDenoiser
 from .foundations.errors import UserError, closest, unknown
-from .nn import NetworkSpec, build
+from .nn import EnergyNetwork, NetworkSpec, build
 from .processes import weightings
 from .processes.gaussian import Gaussian
 from .processes.schedules import SCHEDULES
@@ -101,7 +102,10 @@ def make_denoiser(network: torch.nn.Module, settings: ProcessSettings) -> Networ
     target = TARGETS[settings.target]()
     if isinstance(target, EDM) and settings.sigma_data is not None:
         target = EDM(settings.sigma_data)
-    return NetworkDenoiser(network, make_process(settings), target, learned_variance=settings.learned_variance)
+    process = make_process(settings)
+    if isinstance(network, EnergyNetwork):
+        return EnergyDenoiser(network, process, target)
+    return NetworkDenoiser(network, process, target, learned_variance=settings.learned_variance)
 
 
 @dataclass(frozen=True)

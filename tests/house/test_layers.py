@@ -24,7 +24,7 @@ LINES: list[set[str]] = [
     {"processes", "nn", "operators", "metrics"},
     # L2
     {"denoisers"},
-    {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models"},
+    {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models", "energy_denoisers"},
     # L3
     {"solvers", "likelihood", "guidance", "tiles"},
     {"restorers"},

@@ -6,8 +6,9 @@ Every network has the same face, `network(x, c_noise, *, label=None, vector=None
 
 from .choose import NETWORKS, build, choose, training_flops
 from .dit import DiT
+from .energy import EnergyNetwork
 from .mlp import MLP
 from .spec import NetworkSpec
 from .unet import UNet
 
-__all__ = ["MLP", "NETWORKS", "DiT", "NetworkSpec", "UNet", "build", "choose", "training_flops"]
+__all__ = ["MLP", "NETWORKS", "DiT", "EnergyNetwork", "NetworkSpec", "UNet", "build", "choose", "training_flops"]

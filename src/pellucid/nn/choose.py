@@ -28,6 +28,7 @@ from pellucid.foundations.errors import UserError
 from pellucid.foundations.registry import Registry
 
 from .dit import DiT
+from .energy import EnergyNetwork
 from .mlp import MLP
 from .spec import NetworkSpec
 from .unet import UNet
@@ -45,7 +46,8 @@ def build(spec: NetworkSpec) -> nn.Module:
     Raises:
         ValueError: for a kind that is not in `NETWORKS`, with the nearest that is.
     """
-    return NETWORKS[spec.kind](spec)
+    network = NETWORKS[spec.kind](spec)
+    return EnergyNetwork(network, spec) if spec.energy else network
 
 
 @cache

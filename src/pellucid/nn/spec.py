@@ -53,6 +53,7 @@ class NetworkSpec:
         vector_dim: length of the conditioning vector; 0: none.
         output_multiplier: output channels per data channel; 2 where a variance is learned too.
         frequencies: mlp: Fourier frequencies per coordinate added to the input; 0: none.
+        energy: the output is the gradient of an energy made of the network (`nn.energy`).
 
     Raises:
         ValueError: naming the value given and what is allowed.
@@ -75,6 +76,7 @@ class NetworkSpec:
     vector_dim: int = 0
     output_multiplier: int = 1
     frequencies: int = 0
+    energy: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shape", "multipliers", "attention"):  # lists, as JSON and YAML give them, are welcome
