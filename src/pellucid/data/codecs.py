@@ -3,6 +3,7 @@ r"""Codecs: how items of a data set become the float32 tensors that a network se
     images   x = u / 127.5 - 1,  u in 0 .. 255           so x is in [-1, 1]
     points   x = (p - mean) / std, column by column
     signals  x = (v - mean) / std, channel by channel
+    tokens   x = the symbols' numbers, int64 (`tokens`)
 
 A codec travels in the checkpoint as JSON, so that samples come out in the user's own units.
 """
@@ -10,7 +11,7 @@ A codec travels in the checkpoint as JSON, so that samples come out in the user'
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
+from .plain import Plain
+from .tokens import TokenCodec
 
 
 class Codec(Protocol):
@@ -40,22 +43,26 @@ class Codec(Protocol):
         """A tensor (B, *shape), on any device, to items."""
         ...
 
+    @property
+    def items(self) -> Codec:
+        """The codec of the items themselves: this one, or, where a network sees latents, that of what they stand for."""
+        ...
+
+    def outward(self, x: Tensor) -> Tensor:
+        """A tensor (B, *shape) in the scale of `items`: as it is, or decoded from latents, differentiably."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights that the codec works with, which a checkpoint holds beside its JSON values; {} for none."""
+        ...
+
     def to_json(self) -> dict[str, Any]:
         """The codec as JSON values; `codec_from_json` reads it back."""
         ...
 
 
-class _Plain:
-    """JSON round trip, shared by the codecs."""
-
-    kind: ClassVar[str]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind} | asdict(self)  # type: ignore[call-overload]
-
-
 @dataclass(frozen=True)
-class ImageCodec(_Plain):
+class ImageCodec(Plain):
     """uint8 pictures (B, C, H, W), 0 .. 255, to x = u / 127.5 - 1 and back by rounding to the nearest level."""
 
     channels: int
@@ -76,7 +83,7 @@ class ImageCodec(_Plain):
 
 
 @dataclass(frozen=True)
-class PointsCodec(_Plain):
+class PointsCodec(Plain):
     """float32 points (B, D), standardised column by column: x = (p - mean) / std."""
 
     mean: tuple[float, ...]
@@ -95,7 +102,7 @@ class PointsCodec(_Plain):
 
 
 @dataclass(frozen=True)
-class SignalCodec(_Plain):
+class SignalCodec(Plain):
     """float32 signals (B, C, L), standardised channel by channel: x = (v - mean) / std."""
 
     length: int
@@ -124,7 +131,9 @@ def _restored(x: Tensor, mean: NDArray[np.float64], std: NDArray[np.float64]) ->
     return values.astype(np.float32)
 
 
-CODECS: Registry[type[Any]] = Registry("codec", {codec.kind: codec for codec in (ImageCodec, PointsCodec, SignalCodec)})
+CODECS: Registry[type[Any]] = Registry(
+    "codec", {codec.kind: codec for codec in (ImageCodec, PointsCodec, SignalCodec, TokenCodec)}
+)
 
 
 def codec_from_json(fields: dict[str, Any]) -> Codec:

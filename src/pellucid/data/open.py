@@ -15,6 +15,7 @@ from .files import load_csv, load_npy, load_npz
 from .folder import Progress, load_folder
 from .images import picture_format
 from .recognise import dataset_of_array
+from .texts import TEXT_SUFFIX, TEXTS, Reading, load_text
 
 Labels = str | Path | NDArray[Any] | None
 
@@ -26,18 +27,20 @@ def open_dataset(
     channels: int | None = None,
     labels: Labels = None,
     kind: str | None = None,
+    reading: Reading | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Opens a data set.
 
     Args:
-        source: a built-in name (see `BUILTIN`), a folder of pictures, a .npy, .npz or .csv file, or an array. What
-            exists as a path is taken as a path, so "./digits" is a folder also where a built-in has its name.
+        source: a built-in name (see `BUILTIN`), a folder of pictures, a .npy, .npz, .csv or .txt file, or an array.
+            What exists as a path is taken as a path, so "./digits" is a folder also where a built-in has its name.
         size: for folders: the side of the pictures in pixels; None chooses 16, 32 or 64.
         channels: for folders: 1 (grey) or 3 (colour); None decides by the pictures.
         labels: for folders a csv with the columns file and label; for .npy another .npy; for .npz a key; for .csv a
             column; for arrays an array (N,). "none" reads no labels. None takes what is there.
         kind: "image", "points" or "signal", for arrays that can be read in two ways.
+        reading: of texts: how they become tokens.
         progress: called with (done, total) while a folder is decoded.
 
     Raises:
@@ -51,16 +54,19 @@ def open_dataset(
     if isinstance(labels, np.ndarray):
         raise UserError(f"an array of labels goes with an array of items; {str(source)!r} is read from disk")
     path = Path(source).expanduser()
+    name = str(source)
+    texts = path.suffix.lower() == TEXT_SUFFIX if path.exists() else name in TEXTS
+    if not texts:
+        _refuse(f"{name!r}, which is no text,", reading=reading)
     if path.is_dir():
         _refuse("a folder of pictures", kind=None if kind == "image" else kind)
         return load_folder(path, size, channels, labels, progress=progress)
     if path.is_file():
         _refuse(f"the file {str(source)!r}", size=size, channels=channels)
-        return _open_file(path, labels, kind)
-    name = str(source)
+        return load_text(path, reading or Reading()) if texts else _open_file(path, labels, kind)
     if name in BUILTIN:
         _refuse(f"the built-in {name!r}", size=size, channels=channels, labels=labels, kind=kind)
-        return BUILTIN[name]()
+        return TEXTS[name](reading) if texts else BUILTIN[name]()
     raise _no_data(name, path)
 
 
@@ -77,7 +83,9 @@ def _open_file(path: Path, labels: str | Path | None, kind: str | None) -> Datas
     with path.open("rb") as file:
         if picture_format(file.read(16)):
             raise UserError(f"{str(path)!r} is one picture; give the folder that holds all of them")
-    raise UserError(f"cannot tell what {str(path)!r} holds; .npy, .npz and .csv files and folders of pictures are read")
+    raise UserError(
+        f"cannot tell what {str(path)!r} holds; .npy, .npz, .csv and .txt files and folders of pictures are read"
+    )
 
 
 def _refuse(what: str, **options: object) -> None:
@@ -95,5 +103,5 @@ def _no_data(name: str, path: Path) -> UserError:
     hint = f"did you mean {near!r}? " if near else ""
     return UserError(
         f"no data {name!r}: it is neither a file or folder nor built in; {hint}"
-        f"Built in: {', '.join(sorted(BUILTIN))}; or give a folder of pictures, a .npy, .npz or .csv file"
+        f"Built in: {', '.join(sorted(BUILTIN))}; or give a folder of pictures, a .npy, .npz, .csv or .txt file"
     )

@@ -15,7 +15,7 @@ MOST = 2000  # pieces
 _TWICE = 2  # what is seen once is no piece of its own: nothing would be learned of it
 
 
-def learn(captions: Iterable[str], *, most: int = MOST) -> str:
+def learn(captions: Iterable[str], *, most: int = MOST, exact: bool = False) -> str:
     """The vocabulary of captions, as the JSON of a `tokenizers` tokenizer: the 256 bytes and the pairs that recur.
 
     It depends on the captions alone, not on their order. Case, width of letters and runs of blanks do not count.
@@ -23,22 +23,24 @@ def learn(captions: Iterable[str], *, most: int = MOST) -> str:
     Args:
         captions: any number of texts.
         most: how many pieces at most; few captions have fewer, for a pair must be seen twice.
+        exact: for texts that are to come out again, by `texts`: case, width and blanks do count.
 
     Raises:
         MissingExtra: the package tokenizers is not installed.
     """
     tokenizers = _library()
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.normalizer = tokenizers.normalizers.Sequence(
-        [
-            tokenizers.normalizers.NFKC(),
-            tokenizers.normalizers.Lowercase(),
-            tokenizers.normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
-            tokenizers.normalizers.Strip(),
-        ]
-    )
-    # A blank before the first word makes it the same piece at the start of a text and inside it.
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    if not exact:
+        tokenizer.normalizer = tokenizers.normalizers.Sequence(
+            [
+                tokenizers.normalizers.NFKC(),
+                tokenizers.normalizers.Lowercase(),
+                tokenizers.normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
+                tokenizers.normalizers.Strip(),
+            ]
+        )
+    # A blank before the first word makes it the same piece at the start of a caption and inside it.
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=not exact)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=most,
@@ -54,6 +56,12 @@ def learn(captions: Iterable[str], *, most: int = MOST) -> str:
 def pieces(vocabulary: str, texts: Sequence[str]) -> list[list[int]]:
     """The pieces of each text, numbered from 1: 0 is kept for what lies behind a text's end."""
     return [[piece + 1 for piece in found.ids] for found in _tokenizer(vocabulary).encode_batch(list(texts))]
+
+
+def texts(vocabulary: str, rows: Sequence[Sequence[int]]) -> list[str]:
+    """The texts of rows of pieces, as `pieces` numbers them; bytes that are no UTF-8 become the character U+FFFD."""
+    found: list[str] = _tokenizer(vocabulary).decode_batch([[piece - 1 for piece in row] for row in rows])
+    return found
 
 
 def size(vocabulary: str) -> int:
