@@ -2,6 +2,7 @@
 
 from .bits import bits_per_dim
 from .bound import Bound, vlb
+from .classify import Classified, classify
 from .decoders import DECODERS, Categorical, Discretised, Normal
 from .dequantise import Dequantisation, UniformNoise, VariationalNoise, dequantised, fit_noise
 from .ode import LogProb, log_prob
@@ -12,6 +13,7 @@ __all__ = [
     "TRACES",
     "Bound",
     "Categorical",
+    "Classified",
     "Dequantisation",
     "Discretised",
     "LogProb",
@@ -19,6 +21,7 @@ __all__ = [
     "UniformNoise",
     "VariationalNoise",
     "bits_per_dim",
+    "classify",
     "dequantised",
     "fit_noise",
     "log_prob",
