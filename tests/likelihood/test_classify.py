@@ -10,7 +10,6 @@ import torch
 from exact import F64, draws, mixture
 from torch import Tensor
 
-from pellucid.denoisers import Denoiser
 from pellucid.foundations.errors import UserError
 from pellucid.likelihood import classify
 from pellucid.oracles import MixtureOracle
@@ -68,25 +67,17 @@ def test_the_error_falls_with_the_levels() -> None:
 
 
 def test_what_conditions_share_falls_out() -> None:
-    class Shifted:
-        """An estimate with an error common to all classes, larger than what tells them apart."""
-
-        process = labelled().process
-
-        def __call__(self, x: Tensor, t: Tensor, *args: Any, **cond: Any) -> Tensor:
-            return labelled()(x, t, **cond)
-
-    x = draws(labelled(), 40)
-    denoiser: Denoiser = Shifted()
+    oracle = labelled()
+    x = draws(oracle, 40)
     twice = {"label": torch.tensor([1, 1, 0]).expand(40, -1)}
-    found = classify(denoiser, x, twice, levels=8)
+    found = classify(oracle, x, twice, levels=8)
     assert torch.equal(found.terms[:, 0], found.terms[:, 1])  # the same noise for both
     # By independent noise the difference of two conditions varies as their sum; here far less.
-    alone = classify(denoiser, x, candidates(40, 1), levels=8, seed=5)
-    other = classify(denoiser, x, {"label": torch.ones(40, 1, dtype=torch.int64)}, levels=8, seed=6)
+    alone = classify(oracle, x, candidates(40, 1), levels=8, seed=5)
+    other = classify(oracle, x, {"label": torch.ones(40, 1, dtype=torch.int64)}, levels=8, seed=6)
     independent = alone.terms[:, 0].mean(1) - other.terms[:, 0].mean(1)
     shared = found.terms[:, 2].mean(1) - found.terms[:, 1].mean(1)
-    expected = exact_posterior(labelled(), x, torch.ones(3, dtype=F64))
+    expected = exact_posterior(oracle, x, torch.ones(3, dtype=F64))
     expected = expected[:, 1] - expected[:, 0]
     assert (shared - expected).square().mean() < 0.5 * (independent - expected).square().mean()
 
