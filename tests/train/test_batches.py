@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from pellucid.data.arrays import Dataset
 from pellucid.data.codecs import ImageCodec
+from pellucid.data.columns import items_column, vector_column
+from pellucid.foundations.rng import Stream, subseed
 from pellucid.losses import LogNormal, Uniform
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES
@@ -25,8 +29,7 @@ def batches(**changes: object) -> Batches:
 
 
 def parts(batch: Batch) -> list[torch.Tensor]:
-    assert batch.label is not None
-    return [batch.x0, batch.t, batch.noise, batch.label]
+    return [batch.x0, batch.t, batch.noise, *batch.cond.values()]
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -52,19 +55,62 @@ def test_each_epoch_holds_every_item_once() -> None:
         batch = made.at(50 * epoch, 50)
         ids = ((batch.x0[:, 0, 0, 0] + 1) * 127.5).round().long()
         assert sorted(ids.tolist()) == list(range(50))
-        assert torch.equal(batch.label, ids % 5)
+        assert torch.equal(batch.cond["label"], ids % 5)
 
 
 def test_labels_are_hidden_as_often_as_said_and_never_changed_else() -> None:
     count = 20_000
-    shown = batches(label_dropout=0.0).at(0, count).label
-    some = batches(label_dropout=0.2).at(0, count).label
+    shown = batches(label_dropout=0.0).at(0, count).cond["label"]
+    some = batches(label_dropout=0.2).at(0, count).cond["label"]
     hidden = some == 5
     assert torch.equal(some[~hidden], shown[~hidden])
     # 4.5 standard deviations of a binomial share: sqrt(0.2 * 0.8 / 20000) = 0.0028
     assert abs(hidden.float().mean().item() - 0.2) < 0.0127
     for k in range(5):  # each class alike
         assert abs(hidden[shown == k].float().mean().item() - 0.2) < 0.0285
+
+
+def columned(**changes: object) -> Batches:
+    """The same pictures, each with its number and itself as conditions."""
+    plain = batches(**changes)
+    number = vector_column("number", np.arange(50.0))
+    picture = items_column("picture", plain.data.items, plain.data.codec)
+    return replace(plain, data=replace(plain.data, columns=(number, picture)))
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+def test_columns_belong_to_their_items_in_any_batch(cut: int) -> None:
+    whole = columned(label_dropout=0.0, flip=True).at(16, 40)
+    ids = ((whole.x0[:, 0, 0].amax(-1) + 1) * 127.5).round()
+    told = whole.cond["number"][:, 0] * np.arange(50).std() + 24.5
+    torch.testing.assert_close(told, ids, atol=1e-4, rtol=0)  # float32 of numbers up to 50
+    assert torch.equal(whole.cond["picture"], whole.x0)  # mirrored where the item is
+    made = columned(flip=True)
+    halves = [torch.cat(p) for p in zip(parts(made.at(16, cut)), parts(made.at(16 + cut, 8 - cut)), strict=True)]
+    for a, b in zip(parts(made.at(16, 8)), halves, strict=True):
+        torch.testing.assert_close(a, b, atol=0, rtol=0, equal_nan=True)
+
+
+def test_parts_are_hidden_one_by_one_and_together() -> None:
+    """Hidden with p on its own and with p together: each with q = 1 - (1 - p)^2, all three with p + (1 - p) p^3."""
+    count, p = 20_000, 0.2
+    cond = columned(label_dropout=p).at(0, count).cond
+    gone = torch.stack([cond["label"] == 5, cond["number"][:, 0].isnan(), cond["picture"].flatten(1).isnan().all(1)])
+    assert torch.equal(gone[2], cond["picture"].flatten(1).isnan().any(1))
+    bound = 4.5 * 0.5 / count**0.5  # 4.5 standard deviations of a binomial share, at most
+    for share in gone.double().mean(1):
+        assert abs(share.item() - (1 - (1 - p) ** 2)) < bound
+    assert abs(gone.all(0).double().mean().item() - (p + (1 - p) * p**3)) < bound
+    # given that not all are hidden together the coins are independent: exactly the first two are
+    assert abs((gone[0] & gone[1] & ~gone[2]).double().mean().item() - (1 - p) * p**2 * (1 - p)) < bound
+
+
+def test_labels_alone_keep_their_coins() -> None:
+    """What a run with labels and no columns hides is what the coins of its positions say, drawn here anew."""
+    made, positions = batches(label_dropout=0.2), np.arange(500)
+    stream = Stream(subseed(3, "training"), torch.from_numpy(positions))
+    hidden = stream.uniform((2,), step=1)[0, 0, :, 1] < 0.2
+    assert torch.equal(made.at(0, 500).cond["label"] == 5, hidden)
 
 
 def test_half_are_mirrored_whole() -> None:

@@ -87,7 +87,7 @@ class EncodedBatches:
 
     def at(self, start: int, count: int) -> EncodedBatch:
         """The batch of positions start ... start + count - 1."""
-        x0, label, stream = items_at(
+        x0, cond, stream = items_at(
             self.data,
             self.seed,
             np.arange(start, start + count, dtype=np.int64),
@@ -96,7 +96,7 @@ class EncodedBatches:
             flip=self.flip,
             device=self.device,
         )
-        return EncodedBatch(x0, stream.normal(self.latent_shape, step=0)[0, 0], label)
+        return EncodedBatch(x0, stream.normal(self.latent_shape, step=0)[0, 0], cond.get("label"))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-r"""Training batches as a pure function of (seed, position): which item, at which time, with which noise and label.
+r"""Training batches as a pure function of (seed, position): which item, at which time, with which noise and conditions.
 
 Position p counts items since the start of training. The same (seed, p) gives the same everything, whatever the batch
 size, the resume or the number of processes, so a run is resumed by one integer.
@@ -11,7 +11,7 @@ appendix I.1, spread their times over a batch for the same end: less variance.)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -42,7 +42,8 @@ class Batch:
     """What one micro-batch of training needs.
 
     Attributes:
-        x0, t, noise, label: the items, their times, noise and classes.
+        x0, t, noise: the items, their times and noise.
+        cond: what they are, part by part (B, *), as a denoiser is asked: label, and the columns of the data.
         factor: what each loss is multiplied by, where times are drawn more often than the loss means; else None.
         u: the uniform numbers behind the times, after any change of their law.
     """
@@ -50,7 +51,7 @@ class Batch:
     x0: Tensor
     t: Tensor
     noise: Tensor
-    label: Tensor | None
+    cond: dict[str, Tensor] = field(default_factory=dict)
     factor: Tensor | None = None
     u: Tensor | None = None
 
@@ -64,19 +65,41 @@ def items_at(
     null_label: int,
     flip: bool,
     device: torch.device | str,
-) -> tuple[Tensor, Tensor | None, Stream]:
-    """The items at positions (B,) of the run, some mirrored, their labels, some hidden, and their random numbers, of
-    which step 1 is used up."""
-    x0, label = data.fetch(item_at(subseed(seed, "order"), positions, len(data)))
+) -> tuple[Tensor, dict[str, Tensor], Stream]:
+    """The items at positions (B,) of the run, some mirrored, what they are, some of it hidden, and their random
+    numbers, of which steps 1 and 2 are used up.
+
+    Each condition is hidden with the probability `label_dropout`, and so are all of them together.
+    """
+    rows = item_at(subseed(seed, "order"), positions, len(data))
+    x0, _ = data.fetch(rows)
+    cond = {name: value.to(device, non_blocking=True) for name, value in data.conditions(rows).items()}
     stream = Stream(subseed(seed, "training"), torch.from_numpy(positions).to(device))
     coins = stream.uniform((2,), step=1)[0, 0]
     x0 = x0.to(device, non_blocking=True)
     if flip:
-        mirrored = coins[:, 0].reshape(-1, *(1,) * (x0.ndim - 1)) < 0.5
-        x0 = torch.where(mirrored, x0.flip(-1), x0)
-    if label is not None:
-        label = torch.where(coins[:, 1] < label_dropout, null_label, label.to(device))
-    return x0, label, stream
+        mirrored = coins[:, 0] < 0.5
+        x0 = _mirror(x0, mirrored)
+        for column in data.columns:  # a picture that belongs to the item turns with it
+            if column.part.kind == "items" and len(column.part.shape) == 3:
+                cond[column.part.name] = _mirror(cond[column.part.name], mirrored)
+    if data.columns and label_dropout:
+        more = stream.uniform((1 + len(data.columns),), step=2)[0, 0] < label_dropout
+        together, each = more[:, 0], more[:, 1:].unbind(1)
+        for column, alone in zip(data.columns, each, strict=True):
+            value = cond[column.part.name]
+            hidden = (alone | together).reshape(-1, *(1,) * (value.ndim - 1))
+            cond[column.part.name] = torch.where(hidden, column.part.absent(1).to(value), value)
+        if "label" in cond:
+            cond["label"] = torch.where(together, null_label, cond["label"])
+    if "label" in cond:
+        cond["label"] = torch.where(coins[:, 1] < label_dropout, null_label, cond["label"])
+    return x0, cond, stream
+
+
+def _mirror(x: Tensor, which: Tensor) -> Tensor:
+    """The items (B, *) of which the given ones, (B,) bool, have their last axis turned round."""
+    return torch.where(which.reshape(-1, *(1,) * (x.ndim - 1)), x.flip(-1), x)
 
 
 @dataclass(frozen=True)
@@ -88,7 +111,7 @@ class Batches:
         process: for the kind of noise and the schedule that times refer to.
         density: the law of times.
         seed: the run's.
-        label_dropout: the share of items whose label is hidden.
+        label_dropout: how often a condition is hidden, on its own and all of them together.
         null_label: what a hidden label reads.
         flip: mirror the last axis of half of the items.
         device: where the tensors go.
@@ -116,7 +139,7 @@ class Batches:
             warp: the state of an adaptive density: uniform numbers to those of another law, and the losses' factors.
         """
         positions = np.arange(start, start + count, dtype=np.int64)
-        x0, label, stream = items_at(
+        x0, cond, stream = items_at(
             self.data,
             self.seed,
             positions,
@@ -134,4 +157,4 @@ class Batches:
         if isinstance(self.process.weighting, Likelihood):
             over = 1 / self.density.density(self.process.schedule, t)
             factor = over if factor is None else factor * over
-        return Batch(x0, t, noise, label, factor, u)
+        return Batch(x0, t, noise, cond, factor, u)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..config import Config
 from ..nn import NetworkSpec, choose, training_flops
+from ..nn.spec import ConditionSpec
 from .budget import Budget, items_for
 from .engine import Engine, choose_precision
 from .trainee import Source, Trainee
@@ -49,6 +50,7 @@ def calibrate(
     *,
     shape: tuple[int, ...],
     num_classes: int,
+    conditions: tuple[ConditionSpec, ...] = (),
     engine: Engine,
     make: MakeTrainee,
     choose: Callable[[Callable[[float], float]], Any] | None = None,
@@ -60,13 +62,13 @@ def calibrate(
 
     Args:
         config, budget, batches: of the run.
-        shape, num_classes: of the items.
+        shape, num_classes, conditions: of the items.
         engine: where it is trained.
         make: a trainee for a network's description.
         choose: another rule: from the operations that the budget affords a network of so many an item, to a network.
         flops: operations of one item's training by a network.
     """
-    rule = choose or (lambda budget_flops: _network(config, shape, num_classes, budget_flops))
+    rule = choose or (lambda budget_flops: _network(config, shape, num_classes, conditions, budget_flops))
     started = time.perf_counter()
     num_items = len(batches.data)
     allowed = budget.seconds
@@ -107,7 +109,11 @@ def calibrate(
 
 
 def _network(
-    config: Config, shape: tuple[int, ...], num_classes: int, budget_flops: Callable[[float], float]
+    config: Config,
+    shape: tuple[int, ...],
+    num_classes: int,
+    conditions: tuple[ConditionSpec, ...],
+    budget_flops: Callable[[float], float],
 ) -> NetworkSpec:
     """The rule's network with the user's own fields in place of the rule's.
 
@@ -115,11 +121,12 @@ def _network(
     solved for F by trying budgets upwards.
     """
     given: dict[str, Any] = {k: v for k, v in config.network.model_dump().items() if v is not None}
+    known: dict[str, Any] = {"num_classes": num_classes, **({"conditions": conditions} if conditions else {})}
     probe = budget_flops(1.0)
-    spec = choose(shape, probe, num_classes=num_classes)
+    spec = choose(shape, probe, **known)
     if not math.isclose(budget_flops(2.0), probe):
         for exponent in range(24, 50):
-            spec = choose(shape, 2.0**exponent, num_classes=num_classes)
+            spec = choose(shape, 2.0**exponent, **known)
             if training_flops(spec) * probe >= 2.0**exponent:
                 continue
             break

@@ -13,7 +13,6 @@ from .batches import Batch
 
 def objective(denoiser: NetworkDenoiser, batch: Batch) -> Tensor:
     """The losses of a batch, (B,): the hybrid one where the denoiser learns its variance."""
-    cond = {} if batch.label is None else {"label": batch.label}
     loss: Callable[..., Tensor] = hybrid_loss if denoiser.learned_variance else denoising_loss
-    losses = loss(denoiser, batch.x0, batch.t, batch.noise, **cond)
+    losses = loss(denoiser, batch.x0, batch.t, batch.noise, **batch.cond)
     return losses if batch.factor is None else losses * batch.factor

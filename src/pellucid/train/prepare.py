@@ -8,8 +8,10 @@ from typing import Any
 
 from ..config import Config
 from ..data.arrays import Dataset, split
+from ..data.conditions import Part
 from ..data.open import open_dataset
 from ..foundations.errors import UserError
+from ..nn.spec import ConditionSpec
 from .trainee import Source
 
 
@@ -38,6 +40,19 @@ class Prepared:
         """How many classes there are."""
         return len(self.label_names)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What an item can be asked for by, beside its label."""
+        return tuple(column.part for column in self.dataset.columns)
+
+    @property
+    def conditions(self) -> tuple[ConditionSpec, ...]:
+        """What a network must know of the parts."""
+        return tuple(
+            ConditionSpec(part.name, part.kind, 1 if part.kind == "items" else part.size, part.shape)
+            for part in self.parts
+        )
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -55,8 +70,8 @@ class Parts:
     facts: dict[str, Any]
 
     def without_labels(self) -> Parts:
-        """The same items, whose labels nobody is to know."""
-        train, held = (replace(part, labels=None, label_names=()) for part in (self.train, self.held))
+        """The same items, of which nobody is to know what they are."""
+        train, held = (replace(part, labels=None, label_names=(), columns=()) for part in (self.train, self.held))
         return Parts(train, held, (), self.facts)
 
 
