@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import ImageFont
 
 from pellucid.data.arrays import Dataset, split
+from pellucid.data.columns import notes_of
 from pellucid.data.emoji import Emoji, joined, new_words, plain, read_list
 from pellucid.foundations.errors import UserError
 
@@ -85,6 +87,16 @@ def test_all_are_drawn_one_glyph_each(drawn: Dataset) -> None:
     assert len(drawn.label_names) == 9
     # white around it: the corners of most pictures are white (flags and faces do not reach them)
     assert (np.asarray(drawn.items)[:, :, [0, 0, -1, -1], [0, -1, 0, -1]] > 240).mean() > 0.95
+
+
+def test_the_captions_are_those_of_the_list(drawn: Dataset) -> None:
+    (column,) = drawn.columns
+    assert (column.part.name, column.part.kind, column.known) == ("caption", "text", None)
+    assert column.words.tolist() == [row.caption for row in read_list(module._LIST)]
+    assert not notes_of(column)  # none is cut off
+    held = split(drawn, 0.1)[1]
+    asked = held.columns[0].part.encode(held.columns[0].words.tolist())
+    assert torch.equal(asked, held.conditions(np.arange(len(held)))["caption"])
 
 
 def test_pictures_have_the_colours_of_their_names(drawn: Dataset) -> None:

@@ -18,6 +18,7 @@ def test_each_kind_of_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert open_dataset(tmp_path / name).fingerprint() == expected
         assert open_dataset(str(tmp_path / name)).fingerprint() == expected
     assert open_dataset("moons").name == "moons"
+    assert open_dataset("moons", labels="none").labels is None
     (tmp_path / "moons").mkdir()
     Image.new("L", (20, 20), 3).save(tmp_path / "moons" / "a.png")
     monkeypatch.chdir(tmp_path)

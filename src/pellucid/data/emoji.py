@@ -29,6 +29,7 @@ from ..foundations.errors import UserError
 from .arrays import Dataset, encode_labels, item_hashes
 from .cache import cached, forget
 from .codecs import ImageCodec
+from .columns import text_column
 from .images import Rejected
 
 _LIST = Path("/usr/share/unicode/emoji/emoji-test.txt")
@@ -79,7 +80,7 @@ def plain(name: str) -> str:
 
 
 def emoji(size: int = 32) -> Dataset:
-    """3,655 emoji in colour, 32 x 32 pixels or another size: a label for the group, and a split by concept.
+    """3,655 emoji in colour, 32 x 32 pixels or another size: a caption, a label for the group, a split by concept.
 
     A sequence of characters that the font has no single glyph for is left out, and so is everything that it does not
     draw at all. With Debian's fonts-noto-color-emoji 2.042 and a Pillow that lays out sequences (raqm) that is none;
@@ -87,6 +88,7 @@ def emoji(size: int = 32) -> Dataset:
 
     Raises:
         UserError: the packages are not installed; the message says how to get them.
+        MissingExtra: the package tokenizers is not installed.
     """
     font, rows = _font(), read_list(_list())
     stamp = f"{font.stat().st_size}-{_list().stat().st_size}-{'raqm' if features.check('raqm') else 'basic'}"
@@ -143,6 +145,7 @@ def _dataset(items: NDArray[np.uint8], kept: list[Emoji], rows: list[Emoji], siz
         rejected=tuple(Rejected(row.name, "the font draws it as no single glyph") for row in rows if row.name in left),
         notes=(CREDITS,),
         groups=joined(concepts, pictures),
+        columns=(text_column("caption", [row.caption for row in kept]),),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def open_dataset(
         size: for folders: the side of the pictures in pixels; None chooses 16, 32 or 64.
         channels: for folders: 1 (grey) or 3 (colour); None decides by the pictures.
         labels: for folders a csv with the columns file and label; for .npy another .npy; for .npz a key; for .csv a
-            column; for arrays an array (N,). "none" reads no labels. None takes what is there.
+            column; for arrays an array (N,). "none" reads no labels, of built-in sets too. None takes what is there.
         kind: "image", "points" or "signal", for arrays that can be read in two ways.
         reading: of texts: how they become tokens.
         progress: called with (done, total) while a folder is decoded.
@@ -65,8 +66,10 @@ def open_dataset(
         _refuse(f"the file {str(source)!r}", size=size, channels=channels)
         return load_text(path, reading or Reading()) if texts else _open_file(path, labels, kind)
     if name in BUILTIN:
-        _refuse(f"the built-in {name!r}", size=size, channels=channels, labels=labels, kind=kind)
-        return TEXTS[name](reading) if texts else BUILTIN[name]()
+        others = None if labels == "none" else labels
+        _refuse(f"the built-in {name!r}", size=size, channels=channels, labels=others, kind=kind)
+        found = TEXTS[name](reading) if texts else BUILTIN[name]()
+        return replace(found, labels=None, label_names=()) if labels == "none" else found
     raise _no_data(name, path)
 
 
