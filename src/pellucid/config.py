@@ -67,8 +67,11 @@ class NetworkSettings(Section):
 
 
 class AutoencoderSettings(Section):
-    """An autoencoder's code and law; what is absent follows its kind and the data. Other kinds of model ignore it."""
+    """An autoencoder's code and law; what is absent follows its kind and the data. Diffusion ignores it, but for latent
+    diffusion, where it describes the first stage."""
 
+    source: str | None = Field(None, description="latent: the run or model of the first stage; trained if absent")
+    share: Positive = Field(0.4, lt=1, description="latent: part of the budget for a first stage that is trained")
     latent: Count | None = Field(None, description="values of the code at each position, or of the vector where flat")
     flat: bool | None = Field(None, description="one vector for an item, not a grid")
     conditional: bool | None = Field(None, description="the networks know the label; if absent, where the code is flat")

@@ -22,6 +22,8 @@ from .metrics.classifier import predict, train_classifier
 from .model import Model
 from .sampling import labels_for
 
+_DECODED = 256  # latents decoded together
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -76,7 +78,7 @@ def judge(
     Raises:
         UserError: an unconditional model, items that are no pictures, or no held-out items.
     """
-    if not model.card.label_names or train_set.labels is None or len(model.shape) != 3:
+    if not model.card.label_names or train_set.labels is None or len(model.card.codec.items.shape) != 3:
         raise UserError("judging by a classifier needs pictures with labels, and a model trained on them")
     if not len(held):
         raise UserError("judging by a classifier needs held-out items: train with data.holdout above 0")
@@ -94,7 +96,7 @@ def judge(
     assert asked is not None
     asked = asked.cpu()
     sampled = time.perf_counter()
-    seen = predict(classifier, made)
+    seen = predict(classifier, torch.cat([model.card.codec.outward(part) for part in made.split(_DECODED)]))
     hits = seen == asked
     by_class = {
         name: proportion(f"label_agreement[{name}]", int(hits[asked == k].sum()), int((asked == k).sum()))

@@ -1,15 +1,16 @@
-"""Sampling a trained model: labels, guidance and batches around the one loop over time."""
+"""Sampling a trained model: conditions, guidance and batches around the one loop over time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from .asked import Asked, Labels, Texts
 from .auto import TOLERANCE, auto_steps
 from .data.arrays import Dataset
 from .data.inspect import contact_sheet
@@ -17,7 +18,7 @@ from .foundations.errors import UserError
 from .foundations.rng import Stream
 from .model import Model
 from .processes.checks import check_prior
-from .sampling import guided, labels_for, settings_for, solver_for
+from .sampling import asked_for, guided, settings_for, solver_for
 from .solvers import Solver
 from .solvers.base import Callback
 from .solvers.base import sample as integrate
@@ -27,7 +28,10 @@ def sample(
     model: Model,
     num: int,
     *,
-    label: Sequence[str | int] | str | int | None = None,
+    label: Labels = None,
+    text: Texts = None,
+    where: Mapping[str, Any] | None = None,
+    negative: Mapping[str, Any] | None = None,
     guidance: float | None = None,
     guidance_kind: str | None = None,
     solver: str | Solver | None = None,
@@ -49,7 +53,11 @@ def sample(
     Args:
         model: from `load`.
         num: how many.
-        label: a class, or several that are taken in turn; all classes in turn if absent; "none" for no class.
+        label: a class, or several that are taken in turn; "none" for no class. All classes in turn where nothing at all
+            is asked for.
+        text: a text, or several in turn, for the model's one column of texts.
+        where: value, or several in turn, of any condition by its name: {"age": 3.5}.
+        negative: what guidance moves away from, by the condition's name: {"text": "blue"}; "none" of each if absent.
         guidance: scale w of u + w (c - u); 1 is the plain conditional model.
         guidance_kind: what becomes of that difference, a name among `guidance.PAIRS`: classifier-free, rescaled or
             projected.
@@ -73,11 +81,12 @@ def sample(
         raise UserError(f"the batch size must be at least 1, got {batch_size}")
     if first < 0:
         raise UserError(f"samples are numbered from 0, and the first cannot be {first}")
+    asked = Asked(label, text, where or {}, negative or {})
     if steps == "auto":
         steps = auto_steps(
             model,
             tolerance=tolerance,
-            label=label,
+            asked=asked,
             guidance=guidance,
             guidance_kind=guidance_kind,
             solver=solver,
@@ -98,7 +107,8 @@ def sample(
     mover, times = solver_for(model, settings)
     if solver is not None and not isinstance(solver, str):
         mover = solver
-    denoiser = guided(model, settings)
+    conditions = asked_for(model, asked, settings, guidance=guidance)
+    denoiser = guided(model, settings, conditions.away)
     process = model.denoiser.process
     check_prior(process, (model.card.process.sigma_data or 1.0) ** 2, force=force)
     batches = batches_for(model, num, first=first, batch_size=batch_size)
@@ -115,10 +125,8 @@ def sample(
                 callback(i, t, s, x)
 
         stream = Stream.of(seed, ids, device=model.device)
-        labels = labels_for(model, ids, label)
-        cond = {} if labels is None else {"label": labels}
         x = process.prior(process.draw(stream, model.shape, step=0)[0, 0])
-        parts.append(integrate(denoiser, x, times, mover, stream=stream, callback=follow, **cond))
+        parts.append(integrate(denoiser, x, times, mover, stream=stream, callback=follow, **conditions.at(ids)))
     return torch.cat(parts)
 
 
@@ -134,7 +142,7 @@ def gallery(model: Model, samples: Tensor, labels: Tensor | None) -> Image.Image
         items=model.decode(samples),
         labels=None if labels is None else labels.cpu().numpy(),
         label_names=() if labels is None else names,
-        codec=model.card.codec,
+        codec=model.card.codec.items,
         name="samples",
     )
     return contact_sheet(dataset, len(samples))

@@ -224,7 +224,7 @@ def _list(labels: Tensor | None, num: int) -> list[int]:
 
 def _write(model: Model, folder: Path, samples: Tensor, told: list[Provenance]) -> list[Path]:
     items = model.decode(samples)
-    if model.card.codec.kind == "image":
+    if model.card.codec.items.kind == "image":
         return [_write_picture(folder, item, one) for item, one in zip(items, told, strict=True)]
     if items.ndim == 2:
         path = folder / "samples.csv"

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from .config import ProcessSettings, SamplingSettings
-from .data.codecs import Codec, codec_from_json
+from .data.codecs import Codec
 from .denoisers import EDM, TARGETS, NetworkDenoiser
 from .energy_denoisers import EnergyDenoiser
 from .foundations.errors import UserError, closest, unknown
+from .latent import WEIGHTS, LatentCodec, read_codec
 from .nn import EnergyNetwork, NetworkSpec, build
 from .processes import weightings
 from .processes.gaussian import Gaussian
@@ -38,7 +39,7 @@ class Card:
     Attributes:
         network: how the network is built.
         process: how data turned to noise; sigma_data is filled in.
-        codec: how items became tensors.
+        codec: how items became tensors; of a latent model, with its autoencoder.
         label_names: the classes, () for an unconditional model.
         sampling: the defaults of `sample`.
         data: name, counts and hash of what it was trained on.
@@ -62,13 +63,18 @@ class Card:
             "data": self.data,
         }
 
+    def files(self) -> checkpoint.Files:
+        """What a checkpoint holds of the card: its JSON values, and the codec's weights where it has some."""
+        weights = self.codec.tensors()
+        return {MODEL: self.to_json(), **({WEIGHTS: weights} if weights else {})}
+
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Card:
-        """The card that `to_json` wrote."""
+    def from_json(cls, values: dict[str, Any], codec_weights: Mapping[str, Tensor] | None = None) -> Card:
+        """The card that `to_json` wrote, with the weights that `files` gave beside it."""
         return cls(
             network=NetworkSpec.from_json(values["network"]),
             process=ProcessSettings.model_validate(values["process"]),
-            codec=codec_from_json(values["codec"]),
+            codec=read_codec(values["codec"], codec_weights),
             label_names=tuple(values["label_names"]),
             sampling=SamplingSettings.model_validate(values["sampling"]),
             data=values["data"],
@@ -266,12 +272,14 @@ def _fitted(path: Path, weights: str) -> dict[int, Fitted]:
 
 def from_checkpoint(saved: checkpoint.Checkpoint, *, origin: str, device: str | torch.device | None = None) -> Model:
     """The model of a verified checkpoint."""
-    card = Card.from_json(saved.documents[MODEL])
+    card = Card.from_json(saved.documents[MODEL], saved.tensors.get(WEIGHTS))
     denoiser = make_denoiser(build(card.network), card.process)
     denoiser.network.load_state_dict(saved.tensors[EMA])
     denoiser.eval().requires_grad_(False)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if isinstance(card.codec, LatentCodec):
+        card = replace(card, codec=card.codec.to(device))
     return Model(denoiser.to(device), card, checkpoint.weights_hash(saved.tensors[EMA]), origin)
 
 
@@ -284,4 +292,4 @@ def save(model: Model, folder: str | Path, *, half: bool = False) -> Path:
     weights = model.denoiser.network.state_dict()
     if half:
         weights = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
-    return checkpoint.save(Path(folder), {EMA: weights, MODEL: model.card.to_json()})
+    return checkpoint.save(Path(folder), {EMA: weights, **model.card.files()})

@@ -21,11 +21,10 @@ from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
 from .sampling import labels_for
 from .train.card import Card, write_card
-from .train.run import Run
+from .train.run import DENOISERS, Run
 from .train.start import open_split
 from .verified_run import kept as verification
 
-DIFFUSION = "diffusion"  # the kind of a run that does not say one
 _AGREEMENT = 0.95  # below it, the page says so
 _ACCURACY = 0.97
 
@@ -37,7 +36,7 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     one kept in the folder stands, as long as it is of the same weights; so do the checks of `pellucid verify`.
     """
     run = Run.open(path)
-    if run.config.get("kind", DIFFUSION) != DIFFUSION:
+    if run.kind not in DENOISERS:
         return report_autoencoder(path)
     model = load(path)
     kept = read_evaluation(run.path)
@@ -89,7 +88,7 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
         shown.append(
             Shown(_inside(run, grid), "Samples", "Samples of the trained model", "The first ones, not chosen.")
         )
-    if model.card.codec.kind == "image":
+    if model.card.codec.items.kind == "image":
         strip = folder / f"strip-{mark}.png"
         if not strip.exists():
             _strip(model, strip)
@@ -109,7 +108,7 @@ def _final(model: Model, judged: evaluate.Judgement | None) -> tuple[Tensor, Ten
         first = torch.cat([order[judged.labels[order] == k][:each] for k in range(classes)])
         return judged.samples[first], judged.labels[first]
     num = classes * max(1, math.ceil(64 / classes))
-    points = len(model.shape) == 1
+    points = len(model.card.codec.items.shape) == 1
     num = 2000 if points else min(num, 256)
     return sample(model, num, force=True), labels_for(model, range(num), None)
 
@@ -118,7 +117,7 @@ def _strip(model: Model, path: Path) -> None:
     states = evaluate.denoising_strip(model)
     looks, rows = states.shape[:2]
     by_row = states.transpose(0, 1).reshape(rows * looks, *states.shape[2:])
-    scale = max(1, 48 // states.shape[-1])
+    scale = max(1, 48 // model.card.codec.items.shape[-1])
     picture_grid(model.decode(by_row), columns=looks, scale=scale).save(path)
 
 

@@ -16,6 +16,7 @@ from .config import resolve
 from .foundations.durable import finite, write_atomic
 from .foundations.errors import UserError
 from .foundations.rng import Stream
+from .latent import as_trained
 from .model import Model, load
 from .report import Section, Table, Text
 from .sampling import guided, labels_for, settings_for
@@ -57,11 +58,13 @@ def verify_run(path: str | Path, *, num_items: int = 256, num_paths: int = 32) -
 
 
 def held_out(run: Run, model: Model, num_items: int) -> tuple[Tensor, Tensor | None]:
-    """Held-out items of a run and their labels, on the model's device."""
+    """Held-out items of a run, as its model sees them, and their labels, on the model's device."""
     _, held = open_split(resolve([("", run.config)]).config)
     if not len(held):
         raise UserError(f"{run.path} held nothing out: train with data.holdout above 0 to verify it")
-    x0, label = held.fetch(np.arange(min(num_items, len(held))))
+    rows = np.arange(min(num_items, len(held)))
+    _, label = held.fetch(rows)
+    x0 = as_trained(model.card.codec, np.asarray(held.items[rows]), Stream.of(9, range(len(rows)), model.device))
     return x0.to(model.device), None if label is None else label.to(model.device)
 
 

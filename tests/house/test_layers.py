@@ -31,6 +31,7 @@ LINES: list[set[str]] = [
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
     {"train.checkpoint", "train.run"},
+    {"latent"},
     {"model"},
     {"autoencoder_model"},
     {"sampling"},
@@ -43,7 +44,7 @@ LINES: list[set[str]] = [
     {"observe"},
     {"made", "tune", "before_after"},
     {"restored"},
-    {"train", "ebm", "latent"},
+    {"train", "ebm"},
     {"evaluate", "verify", "audit", "score"},
     {"autoencoder_score"},
     {"report"},

@@ -51,8 +51,7 @@ def _of_picture(path: Path) -> dict[str, object]:
 
 def _of_model(path: Path) -> dict[str, object]:
     from ..model import load
-    from ..reporting import DIFFUSION
-    from ..train.run import CONFIG, Run
+    from ..train.run import CONFIG, DENOISERS, Run
 
     facts: dict[str, object] = {}
     if (path / CONFIG).is_file():
@@ -61,7 +60,7 @@ def _of_model(path: Path) -> dict[str, object]:
         last = trained[-1] if trained else {}
         facts = {"run": str(path), "recipe": run.config.get("recipe"), "budget": run.config["training"]["budget"]}
         facts |= {name: last.get(name) for name in ("step", "items", "loss", "seconds")}
-    if facts and run.config.get("kind", DIFFUSION) != DIFFUSION:
+    if facts and run.kind not in DENOISERS:
         return facts | _of_autoencoder(path)
     model = load(path, device="cpu")
     card = model.card

@@ -16,6 +16,7 @@ def train(
     /,
     data: str | None = None,
     *,
+    autoencoder: Path | None = None,
     budget: str | None = None,
     out: Path | None = None,
     seed: int | None = None,
@@ -31,9 +32,12 @@ def train(
     Parameters
     ----------
     recipe
-        Diffusion: points, digits8, digits, images or photos. Autoencoders: vae, kl, vq or fsq.
+        Diffusion: points, digits8, digits, images or photos, or latent, in an autoencoder's space. Autoencoders: vae,
+        kl, vq or fsq.
     data
         A folder of pictures, a .npz, .npy or .csv file, or a built-in set: moons, digits8, digits.
+    autoencoder
+        Of latent: the run or model folder of its first stage, as pellucid train kl makes; if absent it is trained too.
     budget
         How long: a time (10m, 90s, 1h30m), items (200k-items) or passes (40-epochs).
     out
@@ -58,7 +62,8 @@ def train(
     layers: list[tuple[str, Any]] = [(f"recipe {recipe}", {"recipe": recipe, **chosen.settings})]
     if config is not None:
         layers.append((str(config), _yaml(config)))
-    flags = {"data.source": data, "training.budget": budget, "training.seed": seed}
+    first = None if autoencoder is None else str(autoencoder)
+    flags = {"data.source": data, "autoencoder.source": first, "training.budget": budget, "training.seed": seed}
     layers.append(("flag", nested({key: value for key, value in flags.items() if value is not None})))
     layers.append(("flag", nested(dict(parse_setting(text) for text in settings or []))))
     resolved = resolve(layers)
@@ -101,7 +106,8 @@ def resume(
 def _closing(finished: Any, as_json: bool) -> int:
     """The report, the next step, and the exit code."""
     from ..report import read_evaluation
-    from ..reporting import DIFFUSION, report_run
+    from ..reporting import report_run
+    from ..train.run import DENOISERS
     from .console import say, say_json
 
     path = finished.run.path
@@ -117,7 +123,7 @@ def _closing(finished: Any, as_json: bool) -> int:
         say_json({"run": str(path), "report": str(page), **state.to_json()})
     else:
         say(f"trained on {state.items:,} items in {state.seconds:.0f} s. Report: {page}")
-        if finished.run.config.get("kind", DIFFUSION) == DIFFUSION:
+        if finished.run.kind in DENOISERS:
             say(f"Sample it: {shlex.join(['pellucid', 'sample', str(path)])}")
         else:
             for verdict in read_evaluation(path).verdicts:

@@ -24,13 +24,14 @@ from torch import Tensor
 
 from ..foundations.errors import UserError, unknown
 from .arrays import Dataset
+from .plain import Plain
 from .table_schema import Field, infer
 
 _DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
-class TableCodec:
+class TableCodec(Plain):
     """Packed rows and the cells that they stand for.
 
     Attributes:

@@ -7,11 +7,12 @@ from .autoencoders import FSQ, KL, VAE, VQ
 from .base import Recipe
 from .digits import DIGITS, DIGITS8
 from .images import IMAGES
+from .latent import LATENT
 from .photos import PHOTOS
 from .points import POINTS
 
 RECIPES: Registry[Recipe] = Registry(
-    "recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES, PHOTOS, VAE, KL, VQ, FSQ)}
+    "recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES, PHOTOS, VAE, KL, VQ, FSQ, LATENT)}
 )
 
 __all__ = ["RECIPES", "Recipe"]

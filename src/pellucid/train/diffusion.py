@@ -21,7 +21,7 @@ from .batches import Batches
 from .engine import PRECISIONS, Engine, best_device
 from .kind import Kind
 from .pictures import Pictures
-from .prepare import Prepared, parts
+from .prepare import Parts, Prepared, parts
 from .trainee import Trainee
 
 
@@ -30,7 +30,10 @@ class Diffusion(Kind):
 
     def prepare(self, config: Config) -> Prepared:
         _names_checked(config)
-        found = parts(config)
+        return self.ready(config, parts(config))
+
+    def ready(self, config: Config, found: Parts) -> Prepared:
+        """The parts of a data set, ready for training."""
         if config.process.sigma_data is None:
             sigma = _spread(found.train)
             config = config.model_copy(update={"process": config.process.model_copy(update={"sigma_data": sigma})})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from ..config import Config
+from ..config import Config, Resolved
+from ..model import MODEL
+from . import checkpoint
 from .engine import Engine
 from .prepare import Prepared
 from .run import Run
@@ -42,6 +44,8 @@ class Travelling(Protocol):
 class Kind(ABC):
     """A kind of model: diffusion, or an autoencoder."""
 
+    second: ClassVar[bool] = False  # whether it builds on an autoencoder
+
     @abstractmethod
     def prepare(self, config: Config) -> Prepared:
         """The data that settings name, ready for training.
@@ -73,6 +77,22 @@ class Kind(ABC):
     @abstractmethod
     def look(self, card: Any, prepared: Prepared) -> Look:
         """What is made along the way."""
+
+    def files(self, card: Any) -> checkpoint.Files:
+        """What a checkpoint holds beside the training's state: the card, and what else the model works with."""
+        return {MODEL: card.to_json()}
+
+    def resumed(self, saved: checkpoint.Checkpoint) -> Kind:
+        """This kind for a run that goes on: with what its checkpoint holds, where it works with more than the card."""
+        return self
+
+    def first_stage(self, resolved: Resolved) -> Resolved | None:
+        """The settings of another run that must come first, its budget a share of this one's; None for most kinds."""
+        return None
+
+    def second_stage(self, resolved: Resolved, first: Run) -> Resolved:
+        """The settings once the first stage is there."""
+        return resolved
 
     @abstractmethod
     def describe(self, network: Any) -> str:

@@ -101,7 +101,7 @@ def train(
     *,
     settings: TrainingSettings,
     pictures: Look,
-    documents: dict[str, dict[str, Any]],
+    documents: checkpoint.Files,
     observer: Observer,
 ) -> tuple[State, int | None]:
     """Trains until the plan's end or a signal, and saves.
@@ -113,7 +113,7 @@ def train(
         state: where to begin.
         settings: of the training.
         pictures: what is made along the way.
-        documents: JSON documents that every checkpoint carries.
+        documents: what every checkpoint carries beside the state.
         observer: told of progress.
 
     Returns:
@@ -176,7 +176,7 @@ def train(
     return state, stop[0] if stop and state.items < state.plan.total else None
 
 
-def save(run: Run, trainee: Trainee[Any], state: State, documents: dict[str, dict[str, Any]], *, keep: int) -> None:
+def save(run: Run, trainee: Trainee[Any], state: State, documents: checkpoint.Files, *, keep: int) -> None:
     """Writes a checkpoint, durably, and then forgets the oldest.
 
     Raises:

@@ -29,6 +29,7 @@ from pellucid.foundations.errors import UserError, closest
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 LOCK = ".lock"
+DENOISERS = ("diffusion", "latent")  # kinds whose model is a denoiser; a run that does not say its kind is the first
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class Run:
         """The run with other settings, written in place of the former at one stroke."""
         write_atomic(self.path / CONFIG, yamlfile.dump(config, provenance))
         return Run.open(self.path)
+
+    @property
+    def kind(self) -> str:
+        """What is trained, as in the settings."""
+        return str(self.config.get("kind", DENOISERS[0]))
 
     @property
     def checkpoints(self) -> Path:

@@ -20,6 +20,7 @@ from .calibrate import calibrate
 from .diffusion import Diffusion
 from .engine import Engine, best_device
 from .kind import Kind, Travelling
+from .latent import LatentDiffusion
 from .loop import Observer, State, save, train
 from .plan import Plan
 from .prepare import Prepared, open_split
@@ -37,7 +38,8 @@ class Finished:
 
 
 KINDS: Registry[Kind] = Registry(
-    "kind of model", {"diffusion": Diffusion(), **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS}}
+    "kind of model",
+    {"diffusion": Diffusion(), "latent": LatentDiffusion(), **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS}},
 )
 
 
@@ -59,6 +61,15 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         Run.create(path, {})  # refuses, before any work is done
     kind = KINDS[config.kind]
+    if config.autoencoder.source is not None and not kind.second:
+        raise UserError(f"an autoencoder is the first stage of latent diffusion; {config.kind} has none: leave it out")
+    first = kind.first_stage(resolved)
+    if first is not None:
+        done = begin(first, path.with_name(f"{path.name}-{first.config.kind}"), observer=observer)
+        if done.signal is not None:
+            return done
+        resolved = kind.second_stage(resolved, done.run)
+        config, budget = resolved.config, parse_budget(resolved.config.training.budget)
     prepared = kind.prepare(config)
     kind.check(prepared, force=force)
     for rejected in prepared.dataset.rejected:
@@ -72,6 +83,7 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
         prepared.batches,
         shape=shape,
         num_classes=prepared.num_classes,
+        conditions=prepared.conditions,
         engine=engine,
         make=lambda network, e: kind.trainee(config, network, e),
         **kind.rule(config, prepared),
@@ -132,11 +144,11 @@ def resume(
         for message in newest.messages:
             observer.message(f"passed over a damaged checkpoint: {message}")
         config = resolved.config
-        kind = KINDS[config.kind]
-        prepared = kind.prepare(config)
         if newest.folder is None:
             raise UserError(f"{run.path} has no valid checkpoint to go on from: train it again in a new folder")
         saved = checkpoint.load(newest.folder)
+        kind = KINDS[config.kind].resumed(saved)
+        prepared = kind.prepare(config)
         card = kind.read_card(saved.documents[MODEL])
         if card.data["sha256"] != prepared.data_facts["sha256"]:
             raise UserError(
@@ -174,8 +186,8 @@ def _go(
     state: State,
     observer: Observer,
 ) -> Finished:
-    pictures = KINDS[config.kind].look(card, prepared)
-    documents = {MODEL: card.to_json()}
+    kind = KINDS[config.kind]
+    pictures = kind.look(card, prepared)
     state, stopped = train(
         run,
         trainee,
@@ -183,7 +195,7 @@ def _go(
         state,
         settings=config.training,
         pictures=pictures,
-        documents=documents,
+        documents=kind.files(card),
         observer=observer,
     )
     if stopped is not None:
