@@ -14,7 +14,6 @@ without the other, and a model needs nothing of the run that its autoencoder cam
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,11 +71,6 @@ class LatentCodec:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.network.latent_shape
-
-    @property
-    def log_volume(self) -> float:
-        """log |de/dz| of one latent in nats: what turns a density of z into one of e."""
-        return sum(map(math.log, self.std)) * math.prod(self.shape[1:])
 
     def to(self, device: torch.device | str) -> LatentCodec:
         """The codec with its weights on a device."""

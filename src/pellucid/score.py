@@ -18,6 +18,8 @@ from .data.codecs import ImageCodec, PointsCodec, SignalCodec
 from .denoisers import Denoiser
 from .foundations.errors import UserError
 from .generate import default_batch
+from .latent import LatentCodec
+from .latent_bound import Prior, latent_bound
 from .likelihood import Bound, Dequantisation, LogProb, UniformNoise, bits_per_dim
 from .model import Model
 
@@ -109,13 +111,16 @@ def scores(
 ) -> list[Score]:
     """Both likelihoods of a model on a data set: by the ODE and by the continuous-time bound.
 
+    Of a latent model, the bound through the latent (`latent_bound`) with the one and the other for the latent's law.
+
     Args:
         model: from `load`.
         data: the items, which the model should not have seen.
         label: a class, "own" for each item's own, "none"; "own" if absent and both have labels.
         trace, probes, steps: of the ODE, see `likelihood.log_prob`.
         evaluations: of the bound, see `likelihood.vlb`.
-        importance_samples: noise draws in the bins of each picture, see `likelihood.dequantised`.
+        importance_samples: noise draws in the bins of each picture, see `likelihood.dequantised`; of a latent model,
+            draws of the latent, at least two.
         noise: a learned law of that noise; uniform if absent.
         seed: of all random numbers.
         force: go on where the data look unscaled or the process does not end in its prior.
@@ -131,11 +136,23 @@ def scores(
         label = OWN
     size = batch_size or default_batch(model)
     batches = [np.arange(start, min(start + size, len(data))) for start in range(0, len(data), size)]
-    picture = isinstance(model.card.codec, ImageCodec)
-    ode, bound = _Tally("probability-flow ODE"), _Tally("variational bound")
+    codec = model.card.codec
+    picture = isinstance(codec, ImageCodec)
+    through = "latent, " if isinstance(codec, LatentCodec) else ""
+    ode, bound = _Tally(f"{through}probability-flow ODE"), _Tally(f"{through}variational bound")
     for done, rows in enumerate(batches):
         denoiser, x, cond = _prepared(model, data.subset(rows), label)
         ids = torch.from_numpy(rows).to(x.device)
+        if isinstance(codec, LatentCodec):
+            prior = Prior(denoiser, trace, probes, steps, evaluations, force, ids, cond)
+            items = codec.items.encode(np.asarray(data.items[rows])).to(x.device)
+            for k, (tally, law) in enumerate(((ode, prior.ode), (bound, prior.variational))):
+                with tally.clock():
+                    part = latent_bound(codec, items, law, draws=max(2, importance_samples), seed=seed, ids=ids)
+                    tally.add(-part.value, part.standard_error, part.evaluations, part.products)
+                if progress is not None:
+                    progress(2 * done + k + 1, 2 * len(batches))
+            continue
         shared: dict[str, Any] = {"seed": seed, "ids": ids, "force": force, **cond}
 
         def density(x: Tensor, shared: dict[str, Any] = shared, denoiser: Denoiser = denoiser) -> LogProb:
@@ -158,7 +175,7 @@ def scores(
             bound.add(terms.value, terms.standard_error, terms.evaluations, 0)
         if progress is not None:
             progress(2 * done + 2, 2 * len(batches))
-    return [tally.score(math.prod(model.shape), _offset(model)) for tally in (ode, bound)]
+    return [tally.score(math.prod(codec.items.shape), _offset(model)) for tally in (ode, bound)]
 
 
 def learn_noise(model: Model, data: Dataset, *, num: int = 2000, seed: int = 0, **options: Any) -> Dequantisation:
@@ -233,7 +250,7 @@ class _Tally:
 
 def _offset(model: Model) -> float:
     """What turns nats in the model's scale into nats in the data's own: the sum of log std over an item's values."""
-    codec = model.card.codec
+    codec = model.card.codec.items
     if isinstance(codec, PointsCodec):
         return sum(math.log(std) for std in codec.std)
     if isinstance(codec, SignalCodec):
@@ -251,9 +268,10 @@ def _prepared(
         cond = {} if label is None else {"label": torch.as_tensor(label, device=data.device).expand(len(data))}
         return model, data, cond
     if isinstance(data, Dataset):
-        if data.shape != model.shape or data.codec.kind != model.card.codec.kind:
+        own = model.card.codec.items
+        if data.shape != own.shape or data.codec.kind != own.kind:
             raise UserError(
-                f"the model knows {model.card.codec.kind} items of the shape {model.shape}; the data {data.name!r} "
+                f"the model knows {own.kind} items of the shape {own.shape}; the data {data.name!r} "
                 f"hold {data.codec.kind} items of the shape {data.shape}"
             )
         x = model.card.codec.encode(np.asarray(data.items[:])).to(model.device)

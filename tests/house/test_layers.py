@@ -33,7 +33,7 @@ LINES: list[set[str]] = [
     {"train.checkpoint", "train.run"},
     {"latent"},
     {"model"},
-    {"autoencoder_model"},
+    {"autoencoder_model", "latent_bound"},
     {"sampling"},
     {"auto"},
     {"generate"},

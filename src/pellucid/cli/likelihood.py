@@ -28,8 +28,9 @@ def likelihood(
 ) -> int:
     """Say how probable the model thinks data are: in bits for each value, by two methods.
 
-    A diffusion model is judged by its ODE and its variational bound, an autoencoder by its ELBO and its
-    importance-weighted bound, or by its codes. All are upper bounds on the true number of pictures; lower is better.
+    A diffusion model is judged by its ODE and its variational bound, a latent one by the bound through its latent with
+    the one or the other for the latent's law, an autoencoder by its ELBO and its importance-weighted bound, or by its
+    codes. All are upper bounds on the true number of pictures; lower is better.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ def likelihood(
     evaluations
         Noise levels drawn for each item in the variational bound.
     importance_samples
-        Draws within each picture's bins, or of a VAE's code (64, if 1): more are tighter, and cost as much again.
+        Draws within each picture's bins, of a latent (2, if 1), or of a VAE's code (64, if 1): more are tighter, and
+        cost as much again.
     learned_noise
         First learn how to draw within the bins, on the run's training pictures: tighter.
     seed
@@ -84,8 +86,9 @@ def likelihood(
     if data is None or learned_noise:
         train_set, chosen = open_split(resolve([("", Run.open(run).config)]).config)
     if data is not None:
-        folder = Path(data).is_dir() and len(model.shape) == 3  # read pictures in the model's own size
-        channels, side = model.shape[:2] if folder else (None, None)
+        shape = model.card.codec.items.shape
+        folder = Path(data).is_dir() and len(shape) == 3  # read pictures in the model's own size
+        channels, side = shape[:2] if folder else (None, None)
         chosen = open_dataset(data, size=side, channels=channels)
     assert chosen is not None
     if not len(chosen):
@@ -125,11 +128,11 @@ def likelihood(
         say_json({**facts, "scores": [score.to_json() for score in found]})
         return 0
     held = " held-out" if data is None else ""
-    say(f"{count:,}{held} items of {chosen.name}, {'x'.join(map(str, model.shape))} values each")
-    say(f"{'':<22}{'bits/dim':>10}{'over items':>13}{'estimator':>12}{'calls':>8}{'products':>10}{'seconds':>9}")
+    say(f"{count:,}{held} items of {chosen.name}, {'x'.join(map(str, chosen.shape))} values each")
+    say(f"{'':<30}{'bits/dim':>10}{'over items':>13}{'estimator':>12}{'calls':>8}{'products':>10}{'seconds':>9}")
     for score in found:
         say(
-            f"{score.method:<22}{score.bits_per_dim:>10.4f}{'± ' + format(score.over_items, '.4f'):>13}"
+            f"{score.method:<30}{score.bits_per_dim:>10.4f}{'± ' + format(score.over_items, '.4f'):>13}"
             f"{'± ' + format(score.of_estimator, '.4f'):>12}{score.evaluations:>8}{score.products:>10}"
             f"{score.seconds:>9.1f}"
         )
