@@ -28,7 +28,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, proportion
 from ..metrics.base import order
-from .search import neighbours
+from .search import Search, neighbours
 
 NEIGHBOURS = 50
 LEVEL = 0.01
@@ -69,7 +69,14 @@ class Copies:
 
 
 def find_copies(
-    generated: Tensor, train: Tensor, held: Tensor, *, level: float = LEVEL, seed: int = 0, k: int = NEIGHBOURS
+    generated: Tensor,
+    train: Tensor,
+    held: Tensor,
+    *,
+    level: float = LEVEL,
+    seed: int = 0,
+    k: int = NEIGHBOURS,
+    search: Search = neighbours,
 ) -> Copies:
     """Searches generated items, (N, *), for copies of training items, (T, *), against held-out ones, (M, *).
 
@@ -78,6 +85,7 @@ def find_copies(
         level: the false-alarm rate that is allowed; at least 1/(M + 1).
         seed: of the training part in the second look.
         k: neighbours in equation (1).
+        search: what is near: `neighbours`, or `tolerant.shifted` for pictures.
 
     Raises:
         UserError: too few held-out items for the level, or fewer training items than k.
@@ -90,15 +98,15 @@ def find_copies(
     k = min(k, len(train) - 1)
     if k < 2:
         raise UserError(f"copies are searched among at least 3 training items, got {len(train)}")
-    found, null = neighbours(generated, train, k), neighbours(held, train, k)
-    beside = neighbours(generated, held, 1)
+    found, null = search(generated, train, k), search(held, train, k)
+    beside = search(generated, held, 1)
     ratios, held_ratios = _ratios(found.distances), _ratios(null.distances).sort().values
     below = torch.searchsorted(held_ratios, ratios, right=True)
     p = (1 + below) / (len(held) + 1)
     flagged = torch.nonzero(p <= level)[:, 0]
     flagged = flagged[ratios[flagged].argsort(stable=True)]
     part = train[order(len(train), seed, "copies")[: len(held)].cpu()]
-    side = neighbours(generated, part, 1).distances[:, 0] < beside.distances[:, 0]
+    side = search(generated, part, 1).distances[:, 0] < beside.distances[:, 0]
     cut = int(level * (len(held) + 1))
     return Copies(
         ratios=ratios,

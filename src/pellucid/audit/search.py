@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,9 @@ class Found:
 
     distances: Tensor
     indices: Tensor
+
+
+Search = Callable[[Tensor, Tensor, int], Found]
 
 
 def neighbours(x: Tensor, y: Tensor, k: int, *, apart: bool = False) -> Found:
