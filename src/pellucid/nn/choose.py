@@ -10,6 +10,11 @@ related; the root again stands between the two:
 
 with RATIO found once by experiment, on class-conditional 28×28 digits at C = 2e13. Of the candidates, which differ
 in width and patch, the widest within (1) is taken, at the finest patch that affords a width of `COMFORT`.
+
+A sequence of L tokens shares one network among all of them, and tokens are what the law was found for: of the best
+split, about 20 tokens for each of P parameters (the same paper, table 3), at 6 P operations a token,
+
+    F = 6 L P = L sqrt(6 C / 20).                                                          (2)
 """
 
 from __future__ import annotations
@@ -30,12 +35,16 @@ from pellucid.foundations.registry import Registry
 from .dit import DiT
 from .energy import EnergyNetwork
 from .mlp import MLP
+from .sequence import Sequence
 from .spec import NetworkSpec
 from .unet import UNet
 
-NETWORKS: Registry[Callable[[NetworkSpec], nn.Module]] = Registry("network", {"unet": UNet, "dit": DiT, "mlp": MLP})
+NETWORKS: Registry[Callable[[NetworkSpec], nn.Module]] = Registry(
+    "network", {"unet": UNet, "dit": DiT, "mlp": MLP, "sequence": Sequence}
+)
 
 RATIO = 2.2
+TOKENS = 20
 COMFORT = 32
 WIDTHS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 
@@ -59,7 +68,8 @@ def training_flops(spec: NetworkSpec) -> int:
     """
     with torch.device("meta"):
         network = build(spec)
-        x, c_noise = torch.empty(1, *spec.shape), torch.empty(1)
+        x = torch.empty(1, *spec.shape, dtype=torch.int64 if spec.symbols else torch.float32)
+        c_noise = torch.empty(1)
     with FlopCounterMode(display=False) as counter:
         network(x, c_noise).sum().backward()
     return counter.get_total_flops()
@@ -72,6 +82,7 @@ def choose(
     num_classes: int = 0,
     vector_dim: int = 0,
     output_multiplier: int = 1,
+    symbols: int = 0,
 ) -> NetworkSpec:
     """The network for items of a shape when training may cost `budget` floating-point operations.
 
@@ -80,14 +91,15 @@ def choose(
       widths 1, 2, 2, ... times `width`; attention at the last two levels, where the grid has at most 64
       positions. The patch is the finest of 1, 2, 4, ... at which a width of 32 is within (1), as long as 8
       positions are left.
-    - The width is the widest of `WIDTHS` with `training_flops` within equation (1) above, or the narrowest.
+    - Tokens: a `sequence` of 4 blocks, its table tied above 256 symbols, where it is most of the network.
+    - The width is the widest of `WIDTHS` with `training_flops` within equation (1) above (tokens: 2), or the narrowest.
 
     Every field can be changed after: `dataclasses.replace(choose(...), width=96)`.
 
     Args:
-        shape: (D,), (C, L) or (C, H, W).
+        shape: (D,), (C, L) or (C, H, W); of tokens (L,) or (H, W).
         budget: floating-point operations of the whole training, forward and backward.
-        num_classes, vector_dim, output_multiplier: as in `NetworkSpec`.
+        num_classes, vector_dim, output_multiplier, symbols: as in `NetworkSpec`.
 
     Raises:
         ValueError: for a budget that is not positive.
@@ -98,11 +110,12 @@ def choose(
     if not budget > 0 or math.isinf(budget):
         raise UserError(f"a compute budget of {budget} operations: give a positive, finite number")
     shape = tuple(shape)
-    limit = RATIO * math.sqrt(budget * math.prod(shape))
+    size = math.prod(shape)
+    limit = size * math.sqrt(6 * budget / TOKENS) if symbols else RATIO * math.sqrt(budget * size)
 
     def candidate(width: int, patch: int) -> NetworkSpec:
         return replace(
-            structure(shape, patch),
+            structure(shape, patch, symbols),
             width=width,
             num_classes=num_classes,
             vector_dim=vector_dim,
@@ -110,14 +123,16 @@ def choose(
         )
 
     patch = 1
-    while max(shape[1:], default=0) >= 16 * patch and training_flops(candidate(COMFORT, patch)) > limit:
+    while not symbols and max(shape[1:], default=0) >= 16 * patch and training_flops(candidate(COMFORT, patch)) > limit:
         patch *= 2
     above = bisect_right(WIDTHS, limit, key=lambda width: training_flops(candidate(width, patch)))
     return candidate(WIDTHS[max(0, above - 1)], patch)
 
 
-def structure(shape: tuple[int, ...], patch: int) -> NetworkSpec:
+def structure(shape: tuple[int, ...], patch: int, symbols: int = 0) -> NetworkSpec:
     """All that follows from the shape and the patch: everything of `choose` but the width."""
+    if symbols:
+        return NetworkSpec("sequence", shape, blocks=4, symbols=symbols, tied=symbols > 256)
     if len(shape) == 1:
         return NetworkSpec("mlp", shape, blocks=4, frequencies=4 if shape[0] <= 8 else 0)
     sides = [[math.ceil(size / patch) for size in shape[1:]]]

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
+from pellucid.data.conditions import KINDS
 from pellucid.foundations.errors import UserError, unknown
+
+_TAKEN = ("x", "t", "c_noise", "label", "vector")  # by the faces of denoisers and networks
 
 
 @dataclass(frozen=True)
@@ -18,10 +23,14 @@ class ConditionSpec:
         name: the keyword by which the network is called.
         kind: `class`, `tags`, `vector`, `text`, `states` or `items`; what their tensors are, and how each says "none",
             stands in `pellucid.data.conditions`.
-        size: number of classes, tags, components of the vector, pieces of the vocabulary, or width of a state.
+        size: number of classes (none not counted), tags, components of the vector, pieces of the vocabulary (padding
+            counted), or width of a state; items: 1.
         shape: shape of one value's tensor: (length,) of a text, (length, width) of states, that of the items.
         width: text: channels of its encoder; 0: the network's rule.
         blocks: text: blocks of its encoder.
+
+    Raises:
+        UserError: an unknown kind, a name that is no plain word or is taken, a size or shape that does not fit the kind.
     """
 
     name: str
@@ -33,6 +42,45 @@ class ConditionSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        if self.kind not in KINDS:
+            raise unknown("kind of condition", self.kind, KINDS)
+        if not self.name.isidentifier() or self.name in _TAKEN:
+            taken = ", ".join(_TAKEN)
+            raise UserError(f"a condition named {self.name!r}: give a plain word other than {taken}, which are taken")
+        axes = {"text": (1,), "states": (2,), "items": (1, 2, 3)}.get(self.kind)
+        if axes is not None and (len(self.shape) not in axes or min(self.shape) < 1):
+            raise UserError(
+                f"the condition {self.name!r} of shape {self.shape}: give (length,) for text, (length, width) for "
+                "states, and a shape of 1 to 3 positive sizes for items"
+            )
+        if self.size < 1 or self.width < 0 or self.blocks < 1:
+            raise UserError(
+                f"the condition {self.name!r} has size {self.size}, width {self.width} and {self.blocks} blocks: give "
+                "a size and blocks of at least 1, and a width of at least 0"
+            )
+
+    @property
+    def key(self) -> str:
+        """The name of its parameters in a module; a column may be called `keys` or `type`, which a module has."""
+        return f"{self.kind}_{self.name}"
+
+    def check(self, value: Tensor, num: int) -> None:
+        """Refuses a tensor that is not one of this condition for `num` items; a text may come encoded, or shorter."""
+        if self.kind == "class":
+            fits = value.shape == (num,) and not value.is_floating_point()
+        elif self.kind in ("tags", "vector"):
+            fits = value.shape == (num, self.size) and value.is_floating_point()
+        elif self.kind == "items":
+            fits = value.shape == (num, *self.shape) and value.is_floating_point()
+        else:  # texts and states: as long as the longest, or shorter
+            ids = not value.is_floating_point()
+            fits = value.ndim == (2 if ids else 3) and len(value) == num and value.shape[1] <= self.shape[0]
+            fits = fits and (self.kind == "text" if ids else self.kind == "text" or value.shape[2] == self.size)
+        if not fits:
+            raise UserError(
+                f"the condition {self.name!r} has shape {tuple(value.shape)} and type {value.dtype}; for {num} items a "
+                f"condition of kind {self.kind} with size {self.size} and shape {self.shape} was expected"
+            )
 
 
 @dataclass(frozen=True)
@@ -40,11 +88,11 @@ class NetworkSpec:
     """The description of a network, made by `choose` or by hand, turned into a module by `build`.
 
     Args:
-        kind: name in `NETWORKS`: `unet`, `dit` or `mlp`.
-        shape: shape of one item: (D,) points, (C, L) signals, (C, H, W) images.
-        width: channels at the finest level (unet), of a token (dit), of a hidden layer (mlp).
+        kind: name in `NETWORKS`: `unet`, `dit`, `mlp` or `sequence`.
+        shape: shape of one item: (D,) points, (C, L) signals, (C, H, W) images, (L,) or (H, W) tokens.
+        width: channels at the finest level (unet), of a token (dit, sequence), of a hidden layer (mlp).
         multipliers: unet: width of each level in units of `width`; the side halves between levels.
-        blocks: residual blocks a level and direction (unet), or in all (dit, mlp).
+        blocks: residual blocks a level and direction (unet), or in all (the others).
         patch: side of the square of pixels folded into channels at the door (unet, dit); 1 is none.
         attention: unet: levels (0 is the finest) where every block is followed by self-attention.
         head_width: channels of one attention head; heads = channels / head_width, at least one.
@@ -54,6 +102,9 @@ class NetworkSpec:
         output_multiplier: output channels per data channel; 2 where a variance is learned too.
         frequencies: mlp: Fourier frequencies per coordinate added to the input; 0: none.
         energy: the output is the gradient of an energy made of the network (`nn.energy`).
+        symbols: sequence: how many there are, that of a mask included; 0: items are numbers.
+        tied: sequence: one table gives the symbols' embeddings and their logits.
+        conditions: what it knows beside label and vector, each under a name of its own.
 
     Raises:
         ValueError: naming the value given and what is allowed.
@@ -77,8 +128,13 @@ class NetworkSpec:
     output_multiplier: int = 1
     frequencies: int = 0
     energy: bool = False
+    symbols: int = 0
+    tied: bool = False
+    conditions: tuple[ConditionSpec, ...] = ()
 
     def __post_init__(self) -> None:
+        conditions = tuple(c if isinstance(c, ConditionSpec) else ConditionSpec(**c) for c in self.conditions)
+        object.__setattr__(self, "conditions", conditions)
         for name in ("shape", "multipliers", "attention"):  # lists, as JSON and YAML give them, are welcome
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
@@ -86,7 +142,7 @@ class NetworkSpec:
         for name in ("width", "blocks", "patch", "head_width", "output_multiplier"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)} is too small: give at least 1")
-        for name in ("num_classes", "vector_dim", "frequencies"):
+        for name in ("num_classes", "vector_dim", "frequencies", "symbols"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} {getattr(self, name)} is negative: give 0 (none) or more")
         if not self.multipliers or min(self.multipliers) < 1:
@@ -95,11 +151,16 @@ class NetworkSpec:
             raise UserError(f"attention levels {self.attention}: give levels from 0 to {len(self.multipliers) - 1}")
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout {self.dropout}: give a probability in [0, 1)")
+        names = [condition.name for condition in conditions]
+        if len(set(names)) < len(names):
+            raise UserError(f"conditions {', '.join(names)}: give each a name of its own")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values that `json` writes and `from_json` reads back exactly."""
         fields = dataclasses.asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        conditions = [{**condition, "shape": list(condition["shape"])} for condition in fields.pop("conditions")]
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        return {**plain, "conditions": conditions}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> NetworkSpec:
