@@ -25,15 +25,18 @@ LINES: list[set[str]] = [
     # L2
     {"denoisers"},
     {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models", "energy_denoisers"},
+    {"token_denoisers", "token_oracles"},
     # L3
     {"solvers", "likelihood", "guidance", "tiles"},
-    {"restorers"},
+    {"restorers", "mcmc"},
+    {"compose"},
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
     {"train.checkpoint", "train.run"},
     {"latent"},
     {"model"},
-    {"autoencoder_model", "latent_bound"},
+    {"autoencoder_model", "classifier_model", "latent_bound"},
+    {"asked"},
     {"sampling"},
     {"auto"},
     {"generate"},
@@ -48,7 +51,7 @@ LINES: list[set[str]] = [
     {"evaluate", "verify", "audit", "score"},
     {"autoencoder_score"},
     {"report"},
-    {"verified_run", "autoencoder_report"},
+    {"verified_run", "autoencoder_report", "classifier_report", "comparison"},
     {"reporting"},
     {"recipes"},
     # The face and L5

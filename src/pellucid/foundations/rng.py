@@ -110,6 +110,16 @@ class Stream:
         words = self.words(count, step=step, num_steps=num_steps, draw=draw, num_draws=num_draws)
         return ((words >> 8).float() * 2.0**-24).reshape(num_steps, num_draws, len(self.ids), *shape)
 
+    def fine_uniform(self, shape: Sequence[int], *, step: int, num_steps: int = 1, num_draws: int = 1) -> Tensor:
+        """Uniform numbers in [0, 1) on a grid of 2^-53, float64, shape (num_steps, num_draws, B, *shape).
+
+        For choosing among symbols: on the coarse grid of `uniform` a symbol of small probability comes too often or
+        never."""
+        count = math.prod(shape)
+        words = self.words(2 * count, step=step, num_steps=num_steps, num_draws=num_draws)
+        numbers = ((words[..., :count] >> 5) << 26 | words[..., count:] >> 6).double() * 2.0**-53
+        return numbers.reshape(num_steps, num_draws, len(self.ids), *shape)
+
     def normal(
         self, shape: Sequence[int], *, step: int, num_steps: int = 1, draw: int = 0, num_draws: int = 1
     ) -> Tensor:

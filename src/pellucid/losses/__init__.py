@@ -8,6 +8,7 @@ from .denoising import corrected_loss, denoising_loss
 from .densities import DENSITIES, Importance, LogitNormal, LogNormal, LogUniform, TimeDensity, Uniform, stratify
 from .history import LossHistory
 from .hybrid import bound_loss, hybrid_loss, step_divergence
+from .tokens import token_loss, token_losses
 from .uncertainty import Uncertainty
 
 __all__ = [
@@ -26,4 +27,6 @@ __all__ = [
     "hybrid_loss",
     "step_divergence",
     "stratify",
+    "token_loss",
+    "token_losses",
 ]

@@ -1,0 +1,130 @@
+r"""What every process on symbols shares: laws over K symbols for each place of an item, and draws from them.
+
+An item is int64 of shape (B, *): at each place one of K symbols, which the process corrupts independently. A denoiser
+returns logits of p(x_0 given x_t), (B, *, K). A process gives three conditional laws as probabilities in float64,
+
+    q(x_t | x_0),   q(x_t | x_s),   sum over x_0 of p(x_0 | x_t) q(x_s | x_t, x_0)   (B, *, K) each,               (1)
+
+and this class draws from them by inverting their distribution functions at one uniform number for each place. In
+float32 the draws would follow another, colder law (Zheng et al., "Masked Diffusion Models are Secretly Time-Agnostic
+Masked Models and Exploit Inaccurate Categorical Sampling", 2024, section 4).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..foundations.rng import Stream
+from .base import Process
+
+
+def pick(law: Tensor, u: Tensor) -> Tensor:
+    """The symbol at which the distribution function of a law passes u, int64 of u's shape.
+
+    Args:
+        law: weights, (*, K), at least 0, not all 0; they need not sum to 1.
+        u: uniform numbers in [0, 1), broadcasting to (*).
+    """
+    cumulative = law.cumsum(-1)
+    total = cumulative[..., -1]
+    # Strictly below the total: otherwise a product that rounds up would pick a symbol of no weight behind the last.
+    level = torch.minimum(u.to(law) * total, torch.nextafter(total, torch.zeros_like(total)))
+    return (level[..., None] >= cumulative).sum(-1)
+
+
+def certain(x0: Tensor, num_symbols: int) -> Tensor:
+    """Logits of a law that knows x_0: 0 at it and -inf elsewhere, (B, *, K) float64."""
+    return F.one_hot(x0, num_symbols).double().log()
+
+
+class Symbols(Process):
+    """A process on symbols, by its conditional laws."""
+
+    @property
+    @abstractmethod
+    def num_symbols(self) -> int:
+        """K, the mask included."""
+
+    @property
+    @abstractmethod
+    def mask(self) -> int | None:
+        """The symbol that everything ends as, K - 1; None where there is none. Data never have it."""
+
+    @abstractmethod
+    def prior_law(self) -> Tensor:
+        """The law of a symbol at t = 1, (K,) float64."""
+
+    @abstractmethod
+    def corrupt_law(self, x0: Tensor, t: Tensor) -> Tensor:
+        """q(x_t given x_0), (B, *, K)."""
+
+    @abstractmethod
+    def renoise_law(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """q(x_t given x_s), s < t, (B, *, K)."""
+
+    @abstractmethod
+    def bridge_law(self, x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """q(x_s given x_t, x_0) averaged over the denoiser's p(x_0 given x_t), whose logits x0 are; (B, *, K).
+
+        What x_t rules out for x_0 is left out of p. `certain(x_0)` gives the posterior of one x_0.
+        """
+
+    @abstractmethod
+    def integrand(self, prediction: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """What place by place the bound on -log p(x_0) integrates over t (or averages over the steps of a chain), in
+        nats, (B, *): its mean over t uniform in (0, 1] and x ~ q(x_t given x_0), summed over places, is the bound but
+        for `prior_kl`.
+
+        Args:
+            prediction: a denoiser's logits at (x, t), (B, *, K).
+            x0, x: the data and what they were corrupted to, (B, *).
+            t: () or (B,).
+        """
+
+    @abstractmethod
+    def weight(self, t: Tensor) -> Tensor:
+        """What the cross-entropy of x_0 is multiplied by in the bound, or in the loss that stands for it, of t's
+        shape."""
+
+    def draw(
+        self, stream: Stream, shape: Sequence[int], *, step: int, num_steps: int = 1, num_draws: int = 1
+    ) -> Tensor:
+        """Uniform numbers, float64, one for each place: (num_steps, num_draws, B, *shape)."""
+        return stream.fine_uniform(shape, step=step, num_steps=num_steps, num_draws=num_draws)
+
+    def prior(self, noise: Tensor) -> Tensor:
+        return pick(self.prior_law().to(noise.device), noise)
+
+    def corrupt(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return pick(self.corrupt_law(x0, t), noise)
+
+    def renoise(self, x: Tensor, s: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        return pick(self.renoise_law(x, s, t), noise)
+
+    def bridge(self, x: Tensor, x0: Tensor, t: Tensor, s: Tensor, noise: Tensor) -> Tensor:
+        """A draw of x_s, averaged over the denoiser's p(x_0 given x_t); x0 are its logits, (B, *, K)."""
+        return pick(self.bridge_law(x, x0, t, s), noise)
+
+    def prior_kl(self, x0: Tensor) -> Tensor:
+        one = torch.ones((), dtype=torch.float64)
+        law, prior = self.corrupt_law(x0, one), self.prior_law().to(x0.device)
+        return divergence(law, prior).flatten(1).sum(1)
+
+    def cross_entropy(self, prediction: Tensor, x0: Tensor) -> Tensor:
+        """-log p(x_0 given x_t) in nats, place by place, (B, *), in the logits' precision."""
+        flat = F.cross_entropy(prediction.flatten(0, -2), x0.flatten(), reduction="none")
+        return flat.reshape(x0.shape)
+
+    def loss(self, prediction: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+        """`weight` times the mean cross-entropy of a place, (B,)."""
+        return self.weight(t) * self.cross_entropy(prediction, x0).flatten(1).mean(1)
+
+
+def divergence(p: Tensor, q: Tensor) -> Tensor:
+    """KL(p to q) of laws on the last axis, in nats; infinite where q lacks what p has."""
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
