@@ -26,6 +26,7 @@ from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..foundations.rng import Stream, subseed
 from ..likelihood.checks import gaussian_process
+from ..metrics.base import order
 from ..processes.gaussian import Gaussian
 from .roc import Curve, curve
 
@@ -166,15 +167,17 @@ def membership_scores(
     return torch.cat(parts)
 
 
-def membership(name: str, members: Tensor, others: Tensor) -> tuple[Curve, Curve]:
+def membership(name: str, members: Tensor, others: Tensor, *, seed: int = 0) -> tuple[Curve, Curve]:
     """The curve of a statistic, and its control: the others against themselves in two halves, which must tell nothing.
 
     Args:
         name: of the statistic.
         members, others: its values, (n,) and (m,).
+        seed: of the halves.
     """
+    mixed = others[order(len(others), seed, "control")]  # data often come sorted by class
     half = len(others) // 2
-    return curve(name, members, others), curve(f"{name}, control", others[:half], others[half : 2 * half])
+    return curve(name, members, others), curve(f"{name}, control", mixed[:half], mixed[half : 2 * half])
 
 
 def time_of(process: Gaussian, level: float, x: Tensor) -> Tensor:
