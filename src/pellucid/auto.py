@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .asked import Asked
 from .denoisers import Denoiser
 from .foundations.errors import UserError
 from .foundations.rng import Stream, subseed
 from .model import Model
 from .processes.base import Process
-from .sampling import FITTED, Settings, guided, labels_for, settings_for, solver_for
+from .sampling import FITTED, Settings, asked_for, guided, settings_for, solver_for
 from .solvers import Solver
 from .solvers import sample as integrate
 from .solvers.trajectories import trajectories
@@ -59,7 +59,7 @@ def auto_steps(
     model: Model,
     *,
     tolerance: float = TOLERANCE,
-    label: Sequence[str | int] | str | int | None = None,
+    asked: Asked | None = None,
     guidance: float | None = None,
     guidance_kind: str | None = None,
     solver: str | Solver | None = None,
@@ -75,8 +75,9 @@ def auto_steps(
     Args:
         model: from `load`.
         tolerance: in the model's scale; 0.02 is 2.5 grey levels of 256.
-        label, guidance, guidance_kind, solver, grid, force: as in `generate.sample`, which the error depends on. The
-            solver must be deterministic.
+        asked: what the samples are asked for; nothing in particular if None.
+        guidance, guidance_kind, solver, grid, force: as in `generate.sample`, which the error depends on. The solver
+            must be deterministic.
         num_paths: how many paths are tried.
         seed: of the paths.
 
@@ -105,7 +106,7 @@ def auto_steps(
     movers = [(mover if named is solver else solver, times) for mover, times in tried]
     if any(mover.draws for mover, _ in movers):  # type: ignore[union-attr]
         raise UserError("steps can be chosen for deterministic solvers only: one that draws noise ends elsewhere")
-    paths = Paths(model, num_paths, subseed(seed, "auto"), setting(ladder[0]), label)
+    paths = Paths(model, num_paths, subseed(seed, "auto"), setting(ladder[0]), asked)
     denoiser = paths.denoiser()
     exact = trajectories(denoiser, paths.start, num_steps=REFERENCE_STEPS).end
     found: list[tuple[float, int]] = []
@@ -119,14 +120,14 @@ def auto_steps(
 
 
 class Paths:
-    """Starts and labels of a model's paths, and its guided denoiser on any of them.
+    """Starts and conditions of a model's paths, and its guided denoiser on any of them.
 
     Args:
         model: from `load`.
         count: how many.
         seed: of the starts.
         settings: for the guidance; the model's default if None.
-        label: the classes, in turn; all if None.
+        asked: what they are asked for; nothing in particular if None.
     """
 
     def __init__(
@@ -135,18 +136,19 @@ class Paths:
         count: int,
         seed: int,
         settings: Settings | None = None,
-        label: Sequence[str | int] | str | int | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.process = model.denoiser.process
-        self.guided = guided(model, settings or settings_for(model))
-        self.labels = labels_for(model, range(count), label)
+        settings = settings or settings_for(model)
+        conditions = asked_for(model, asked or Asked(), settings)
+        self.guided = guided(model, settings, conditions.away)
+        self.cond = conditions.at(range(count))
         stream = Stream.of(seed, range(count), model.device)
         self.start = self.process.prior(self.process.draw(stream, model.shape, step=0)[0, 0])
 
     def denoiser(self, rows: slice | Tensor = slice(None)) -> Denoiser:
-        """The guided model, with the labels of some rows filled in."""
-        labels = None if self.labels is None else self.labels[rows]
-        return _Filled(self.process, self.guided, {} if labels is None else {"label": labels})
+        """The guided model, with the conditions of some rows filled in."""
+        return _Filled(self.process, self.guided, {name: value[rows] for name, value in self.cond.items()})
 
 
 @dataclass(frozen=True)

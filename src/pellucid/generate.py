@@ -130,12 +130,14 @@ def sample(
     return torch.cat(parts)
 
 
-def gallery(model: Model, samples: Tensor, labels: Tensor | None) -> Image.Image:
-    """Samples at one look: a row for each label where there are labels; a plot where they are no pictures.
+def gallery(model: Model, samples: Tensor, labels: Tensor | None, captions: Sequence[str] | None = None) -> Image.Image:
+    """Samples at one look: each over its caption where there are captions; else a row for each label where there are
+    labels; a plot where they are no pictures.
 
     Args:
         samples: (B, *), in the model's scale.
         labels: (B,), or None.
+        captions: B of them, or None.
     """
     names = (*model.card.label_names, "none")
     dataset = Dataset(
@@ -145,7 +147,7 @@ def gallery(model: Model, samples: Tensor, labels: Tensor | None) -> Image.Image
         codec=model.card.codec.items,
         name="samples",
     )
-    return contact_sheet(dataset, len(samples))
+    return contact_sheet(dataset, len(samples), captions=captions)
 
 
 def batches_for(model: Model, num: int, *, first: int = 0, batch_size: int | None = None) -> list[range]:

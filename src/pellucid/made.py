@@ -6,8 +6,8 @@ import csv
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from .asked import Asked, Labels, Texts, conditions_for, text_part
 from .auto import TOLERANCE, Chosen, auto_steps
 from .foundations.errors import UserError
 from .generate import batches_for, gallery, sample
 from .model import Model
-from .sampling import GUIDANCE_KIND, Settings, labels_for, settings_for
+from .sampling import GUIDANCE_KIND, Settings, settings_for
 
 _KEY = "pellucid"
 
@@ -37,6 +38,8 @@ class Provenance:
         label: the class it was asked for, or None.
         batch: number of the first sample that was made together with it, and how many these were.
         asked: the classes asked for in turn; None where all were, or where there are none.
+        conditions: what else this sample was asked for, by name.
+        texts, where, negative: what else all samples were asked for, as `sample` takes it.
     """
 
     model: str
@@ -46,16 +49,23 @@ class Provenance:
     label: str | None
     batch: tuple[int, int]
     asked: tuple[str, ...] | None = None
+    conditions: dict[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...] | None = None
+    where: dict[str, Any] = field(default_factory=dict)
+    negative: dict[str, Any] = field(default_factory=dict)
 
     def command(self) -> str:
         """The command that makes the sample again, bit for bit on the same machine: with all of its batch."""
         first, num = self.batch
-        asked = [] if self.asked is None else ["--label", ",".join(self.asked)]
-        return self._command(num, first, [*asked, "--batch-size", num])
+        words: list[object] = [] if self.asked is None else ["--label", ",".join(self.asked)]
+        for text in self.texts or ():
+            words += ["--text", text]
+        return self._command(num, first, [*words, *_flags("--where", self.where), "--batch-size", num])
 
     def command_alone(self) -> str:
         """The command that makes the sample alone: the same to round-off, so that a pixel may differ by one level."""
-        return self._command(1, self.id, [] if self.label is None else ["--label", self.label])
+        words: list[object] = [] if self.label is None else ["--label", self.label]
+        return self._command(1, self.id, [*words, *_flags("--where", self.conditions)])
 
     def _command(self, num: int, first: int, more: Sequence[object]) -> str:
         s = self.settings
@@ -63,11 +73,23 @@ class Provenance:
         words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", repr(s.guidance)]
         if s.guidance_kind != GUIDANCE_KIND:
             words += ["--guidance-kind", s.guidance_kind]
+        words += _flags("--negative", self.negative)
         return shlex.join(map(str, [*words, *more, *(["--force"] if s.force else [])]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are kept in the file."""
         return asdict(self)
+
+
+def _flags(flag: str, values: Mapping[str, Any]) -> list[object]:
+    """Conditions as the command line takes them: several values in turn by a flag each."""
+    words: list[object] = []
+    for name, value in values.items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, list):
+                each = ("; " if isinstance(each[0], str) else ",").join(map(str, each)) if each else ""
+            words += [flag, f"{name}={'' if each is None else each}"]
+    return words
 
 
 @dataclass(frozen=True)
@@ -97,7 +119,10 @@ def make(
     num: int,
     *,
     out: Path | None = None,
-    label: Sequence[str | int] | str | int | None = None,
+    label: Labels = None,
+    text: Texts = None,
+    where: Mapping[str, Any] | None = None,
+    negative: Mapping[str, Any] | None = None,
     guidance: float | None = None,
     guidance_kind: str | None = None,
     solver: str | None = None,
@@ -120,12 +145,13 @@ def make(
     Raises:
         UserError: settings that the model cannot serve, or a folder in use; nothing is then written.
     """
+    asked = Asked(label, text, where or {}, negative or {})
     chosen = None
     if steps == "auto":
         chosen = auto_steps(
             model,
             tolerance=tolerance,
-            label=label,
+            asked=asked,
             guidance=guidance,
             guidance_kind=guidance_kind,
             solver=solver,
@@ -143,12 +169,16 @@ def make(
         seed=seed,
         force=force,
     )
+    conditions = conditions_for(model, asked)
     folder = new_folder(out, Path(model.origin) if Path(model.origin).is_dir() else Path(), "made")
     started = time.perf_counter()
     samples = sample(
         model,
         num,
         label=label,
+        text=text,
+        where=where,
+        negative=negative,
         guidance=guidance,
         guidance_kind=guidance_kind,
         solver=solver,
@@ -162,18 +192,31 @@ def make(
     )
     seconds = time.perf_counter() - started
     ids = range(first, first + num)
-    labels = labels_for(model, ids, label)
-    asked = None if label is None else tuple(map(str, [label] if isinstance(label, str | int) else label))
-    names = [None if labels is None else (*model.card.label_names, "none")[k] for k in _list(labels, num)]
+    words = {i: conditions.words_at(i) for i in ids}
+    call = asked.to_json()
     told = [
-        Provenance(model.origin, model.weights_hash, settings, i, names[i - first], (batch.start, len(batch)), asked)
+        Provenance(
+            model.origin,
+            model.weights_hash,
+            settings,
+            i,
+            _word(words[i].pop("label", None)),
+            (batch.start, len(batch)),
+            _tuple(call["label"]),
+            words[i],
+            _tuple(call["text"]),
+            call["where"],
+            call["negative"],
+        )
         for batch in batches_for(model, num, first=first, batch_size=batch_size)
         for i in batch
     ]
     folder.mkdir(parents=True, exist_ok=True)
     files = _write(model, folder, samples, told)
     sheet = folder / "sheet.png"
-    gallery(model, samples, labels).save(sheet)
+    part = text_part(model.card.schema)
+    captions = None if part is None or part.name not in words[first] else [words[i][part.name] or "" for i in ids]
+    gallery(model, samples, conditions.at(ids).get("label"), captions).save(sheet)
     (folder / "made.json").write_text(json.dumps([p.to_json() for p in told], indent=1) + "\n", encoding="utf-8")
     return Made(folder, tuple(files), sheet, seconds, chosen)
 
@@ -194,8 +237,8 @@ def read_settings(path: Path) -> Provenance:
         interval = values["settings"]["guidance_interval"]
         settings = Settings(**{**values["settings"], "guidance_interval": interval and tuple(interval)})
         first, num = values["batch"]
-        asked = None if values["asked"] is None else tuple(values["asked"])
-        return Provenance(**{**values, "settings": settings, "batch": (first, num), "asked": asked})
+        asked, texts = _tuple(values["asked"]), _tuple(values.get("texts"))
+        return Provenance(**{**values, "settings": settings, "batch": (first, num), "asked": asked, "texts": texts})
     except (ValueError, TypeError, KeyError):
         raise UserError(
             f"{path} carries no settings: give a .png file that `pellucid sample` made, a run or a model"
@@ -218,8 +261,12 @@ def new_folder(out: Path | None, base: Path, name: str) -> Path:
     return base / f"{name}-{number}"
 
 
-def _list(labels: Tensor | None, num: int) -> list[int]:
-    return [0] * num if labels is None else labels.tolist()
+def _word(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def _write(model: Model, folder: Path, samples: Tensor, told: list[Provenance]) -> list[Path]:
@@ -230,10 +277,11 @@ def _write(model: Model, folder: Path, samples: Tensor, told: list[Provenance]) 
         path = folder / "samples.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            labelled = told[0].label is not None
-            writer.writerow([f"x{j}" for j in range(items.shape[1])] + (["label"] if labelled else []))
+            labelled, names = told[0].label is not None, list(told[0].conditions)
+            writer.writerow([f"x{j}" for j in range(items.shape[1])] + (["label"] if labelled else []) + names)
             for item, one in zip(items, told, strict=True):
-                writer.writerow([repr(float(v)) for v in item] + ([one.label] if labelled else []))
+                asked = ([one.label] if labelled else []) + [one.conditions[name] for name in names]
+                writer.writerow([repr(float(v)) for v in item] + asked)
         return [path]
     path = folder / "samples.npy"
     np.save(path, items, allow_pickle=False)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .config import ProcessSettings, SamplingSettings
 from .data.codecs import Codec
+from .data.conditions import Part
 from .denoisers import EDM, TARGETS, NetworkDenoiser
 from .energy_denoisers import EnergyDenoiser
 from .foundations.errors import UserError, closest, unknown
@@ -30,6 +31,7 @@ MODEL = "model.json"
 EMA = "ema.safetensors"
 TUNED = "tuned.json"
 SHELF = Path(__file__).parent / "shelf"
+_OTHERS = {"classifier": ("a classifier of noisy data", "load_classifier")}  # what a folder may hold, and what reads it
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Card:
         label_names: the classes, () for an unconditional model.
         sampling: the defaults of `sample`.
         data: name, counts and hash of what it was trained on.
+        parts: what it can be asked for by, beside a label.
     """
 
     network: NetworkSpec
@@ -51,6 +54,13 @@ class Card:
     label_names: tuple[str, ...]
     sampling: SamplingSettings
     data: dict[str, Any] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def schema(self) -> tuple[Part, ...]:
+        """All that it can be asked for by, the label first."""
+        label = (Part("label", "class", self.label_names),) if self.label_names else ()
+        return (*label, *self.parts)
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON values; `from_json` reads it back."""
@@ -61,6 +71,7 @@ class Card:
             "label_names": list(self.label_names),
             "sampling": self.sampling.model_dump(mode="json"),
             "data": self.data,
+            "parts": [part.to_json() for part in self.parts],
         }
 
     def files(self) -> checkpoint.Files:
@@ -78,6 +89,7 @@ class Card:
             label_names=tuple(values["label_names"]),
             sampling=SamplingSettings.model_validate(values["sampling"]),
             data=values["data"],
+            parts=tuple(Part.from_json(part) for part in values.get("parts", ())),
         )
 
 
@@ -167,15 +179,8 @@ def label_ids(names: Sequence[str], labels: Sequence[str | int] | str | int) -> 
     given = [labels] if isinstance(labels, str | int) else list(labels)
     if not names:
         raise UserError("this model was trained without labels: sample it without --label")
-    return [_label_id(names, label) for label in given]
-
-
-def _label_id(names: Sequence[str], label: str | int) -> int:
-    if str(label) in names:
-        return list(names).index(str(label))
-    if str(label).lower() == "none":
-        return len(names)
-    raise unknown("label", str(label), [*names, "none"])
+    ids: list[int] = Part("label", "class", tuple(names)).encode(given).tolist()
+    return ids
 
 
 def shelf() -> tuple[str, ...]:
@@ -204,9 +209,10 @@ def from_stored(found: Stored, *, device: str | torch.device | None = None) -> M
     """The diffusion model that `read` found; arguments and errors are those of `load`."""
     if "process" not in found.saved.documents[MODEL]:
         kind = found.saved.documents[MODEL].get("kind", "model")
+        what, reader = _OTHERS.get(kind, (f"an autoencoder ({kind})", "load_autoencoder"))
         raise UserError(
-            f"{found.origin} is an autoencoder ({kind}), not a diffusion model: its page shows what it makes "
-            f"(pellucid report {found.origin}), and pellucid.load_autoencoder reads it in Python"
+            f"{found.origin} is {what}, not a diffusion model: its page shows what it does "
+            f"(pellucid report {found.origin}), and pellucid.{reader} reads it in Python"
         )
     model = from_checkpoint(found.saved, origin=found.origin, device=device)
     if found.folder is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .asked import Asked, Conditions, conditions_for, encoded
 from .denoisers import Denoiser
 from .foundations.errors import UserError, unknown
 from .guidance import PAIRS
@@ -64,7 +65,7 @@ def settings_for(
         raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
     solver_for(model, chosen)
     _ = PAIRS[chosen.guidance_kind]  # an unknown name is told here
-    if guidance not in (None, 1.0) and not model.card.label_names:
+    if guidance not in (None, 1.0) and not model.card.schema:
         raise UserError("this model was trained without labels, so there is nothing to guide: leave guidance out")
     return chosen
 
@@ -87,7 +88,7 @@ def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
     if settings.solver not in SOLVERS:
         raise unknown("solver", settings.solver, [*SOLVERS, FITTED])
     solver: Solver = SOLVERS[settings.solver]()
-    plain = settings.guidance == 1 or not model.card.label_names  # a guided estimate has no variance of its own
+    plain = settings.guidance == 1 or not model.card.schema  # a guided estimate has no variance of its own
     if isinstance(solver, DDPM) and model.denoiser.learned_variance and plain:
         solver = DDPM(variance=None)
     return solver, GRIDS[settings.grid](model.denoiser.process.schedule, settings.steps)
@@ -101,10 +102,33 @@ def labels_for(model: Model, ids: Sequence[int], label: Sequence[str | int] | st
     return torch.tensor([choices[i % len(choices)] for i in ids], device=model.device)
 
 
-def guided(model: Model, settings: Settings) -> Denoiser:
-    """The model's denoiser under the settings' guidance."""
-    if settings.guidance == 1 or not model.card.label_names:
+def asked_for(model: Model, asked: Asked, settings: Settings, *, guidance: float | None = None) -> Conditions:
+    """What samples are asked for, checked against the guidance that is to act on it.
+
+    Args:
+        guidance: the scale that the user gave, if any.
+
+    Raises:
+        UserError: as `conditions_for`; a guidance that nothing is given for, or a negative value that no guidance uses.
+    """
+    found = conditions_for(model, asked)
+    if guidance not in (None, 1.0) and not found.given:
+        known = ", ".join(part.name for part in model.card.schema)
+        raise UserError(f"guidance acts on what is asked for, and nothing is: give one of {known}, or no guidance")
+    if asked.negative and settings.guidance == 1:
+        raise UserError("a negative value acts through guidance, which is 1 here: give --guidance above 1")
+    return found
+
+
+def guided(model: Model, settings: Settings, away: Mapping[str, Tensor] | None = None) -> Denoiser:
+    """The model's denoiser under the settings' guidance.
+
+    Args:
+        away: the conditions to move away from, (1, *); "none" of everything that the model understands if absent.
+    """
+    if settings.guidance == 1 or not model.card.schema:
         return model.denoiser
     low, high = settings.guidance_interval or (0.0, float("inf"))
-    negative = {"label": torch.tensor(model.null_label, device=model.device)}
-    return PAIRS[settings.guidance_kind](model.denoiser, settings.guidance, negative, low, high)
+    if away is None:
+        away = encoded(model, {part.name: part.absent(1) for part in model.card.schema})
+    return PAIRS[settings.guidance_kind](model.denoiser, settings.guidance, away, low, high)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
 
 
 def sample(
@@ -14,6 +16,9 @@ def sample(
     *,
     num: Annotated[int, Parameter(name=["--num", "-n"])] = 16,
     label: str | None = None,
+    text: Several = None,
+    where: Several = None,
+    negative: Several = None,
     guidance: float | None = None,
     guidance_kind: str | None = None,
     solver: str | None = None,
@@ -38,9 +43,15 @@ def sample(
     num
         How many.
     label
-        A class, or several in turn (cat,dog); all classes in turn if absent; "none" for no class.
+        A class, or several in turn (cat,dog); "none" for no class. All classes in turn where nothing is asked for.
+    text
+        What is to be seen, in words, for models that learned from captions; given again, texts take turns.
+    where
+        Any other condition by its name, as in age=3.5 (pellucid info RUN lists them); given again, values take turns.
+    negative
+        What guidance moves away from, as in text=blue; nothing in particular if absent.
     guidance
-        How strongly the class is asked for: 1 is the plain conditional model.
+        How strongly it is asked for: 1 is the plain conditional model.
     guidance_kind
         How: classifier-free; rescaled, which keeps the contrast; or projected, which does not saturate.
     solver
@@ -82,6 +93,9 @@ def sample(
             num,
             out=out,
             label=labels,
+            text=text,
+            where=assigned("--where", where),
+            negative=assigned("--negative", negative),
             guidance=guidance,
             guidance_kind=guidance_kind,
             solver=solver,
@@ -106,3 +120,16 @@ def sample(
 def _labels(text: str, names: tuple[str, ...]) -> list[str]:
     """Classes separated by commas; a class may have a comma in its own name."""
     return [text] if text in names else [part.strip() for part in text.split(",")]
+
+
+def assigned(flag: str, given: list[str] | None) -> dict[str, Any]:
+    """Conditions given as NAME=VALUE: one value, or several in the order of the flags."""
+    from ..foundations.errors import UserError
+
+    found: dict[str, list[str]] = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"{flag} takes NAME=VALUE, got {text!r}; for example {flag} age=3.5")
+        found.setdefault(name.strip(), []).append(value)
+    return dict(found)

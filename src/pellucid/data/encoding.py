@@ -28,6 +28,8 @@ def is_one(part: Part, value: Any) -> bool:
     """Whether this is one value of the part, not a sequence of them."""
     if isinstance(value, str | Path) or value is None or not hasattr(value, "__len__"):
         return True
+    if any(isinstance(each, str | Path) for each in value):
+        return False
     depth = np.ndim(value) if part.kind in ("vector", "items") else 1
     return depth == len(part.shape) and (part.kind == "items" or (part.kind == "vector" and part.shape != (1,)))
 

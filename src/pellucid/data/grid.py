@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 _TEXT_SIZE = 13
+_CAPTION_SIZE, _LINE = 10, 12  # pixels
 _MARGIN = 6
 
 
@@ -19,6 +20,7 @@ def picture_grid(
     columns: int,
     scale: int = 1,
     row_titles: Sequence[str] | None = None,
+    captions: Sequence[str] | None = None,
     pad: int = 2,
     background: int = 255,
 ) -> Image.Image:
@@ -29,6 +31,7 @@ def picture_grid(
         columns: pictures in a row; the last row may be shorter.
         scale: each pixel becomes a square of scale x scale pixels.
         row_titles: a title for each row, written to its left.
+        captions: a text for each picture, written under it, in up to three lines of its width.
         pad: pixels between pictures and around them.
         background: the grey level, 0 .. 255, between them.
 
@@ -47,22 +50,55 @@ def picture_grid(
     rows = -(-count // columns)
     if row_titles is not None and len(row_titles) != rows:
         raise ValueError(f"{rows} rows need as many titles, got {len(row_titles)}")
+    if captions is not None and len(captions) != count:
+        raise ValueError(f"{count} pictures need as many captions, got {len(captions)}")
     font = ImageFont.load_default(_TEXT_SIZE)
     left = 0
     if row_titles:
         left = _MARGIN + int(max(font.getlength(title) for title in row_titles)) + 1
-    size = (left + columns * (width + pad) + pad, rows * (height + pad) + pad)
+    small = ImageFont.load_default(_CAPTION_SIZE)
+    told = [wrapped(caption, width, small) for caption in captions or ()]
+    below = max(map(len, told), default=0) * _LINE  # pixels for the captions of a row
+    size = (left + columns * (width + pad) + pad, rows * (height + pad + below) + pad)
     sheet = np.full((size[1], size[0], channels), background, np.uint8)
     for i in range(count):
         row, column = divmod(i, columns)
-        y, x = pad + row * (height + pad), left + pad + column * (width + pad)
+        y, x = pad + row * (height + pad + below), left + pad + column * (width + pad)
         picture = np.moveaxis(np.asarray(images[i]), 0, -1)
         sheet[y : y + height, x : x + width] = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     result = Image.fromarray(sheet if channels == 3 else sheet[..., 0])
-    if row_titles:
-        draw = ImageDraw.Draw(result)
-        ink = 0 if background > 127 else 255
-        for row, title in enumerate(row_titles):
-            middle = pad + row * (height + pad) + height / 2
-            draw.text((left - 1, middle), title, fill=ink if channels == 1 else (ink,) * 3, font=font, anchor="rm")
+    draw = ImageDraw.Draw(result)
+    grey = 0 if background > 127 else 255
+    ink = grey if channels == 1 else (grey,) * 3
+    for row, title in enumerate(row_titles or ()):
+        middle = pad + row * (height + pad + below) + height / 2
+        draw.text((left - 1, middle), title, fill=ink, font=font, anchor="rm")
+    for i, lines in enumerate(told):
+        row, column = divmod(i, columns)
+        x, y = left + pad + column * (width + pad) + width / 2, pad + row * (height + pad + below) + height
+        for number, line in enumerate(lines):
+            draw.text((x, y + number * _LINE), line, fill=ink, font=small, anchor="mt")
     return result
+
+
+def wrapped(text: str, width: float, font: Any, lines: int = 3) -> list[str]:
+    """A text in lines of a width in pixels, broken between words; what does not fit ends in an ellipsis."""
+    made: list[str] = []
+    for word in text.split():
+        longer = f"{made[-1]} {word}" if made else word
+        if made and font.getlength(longer) <= width:
+            made[-1] = longer
+        else:
+            made.append(word)
+    if len(made) > lines:
+        made = [*made[: lines - 1], f"{made[lines - 1]} …"]
+    return [_cut(line, width, font) for line in made]
+
+
+def _cut(line: str, width: float, font: Any) -> str:
+    if font.getlength(line) <= width:
+        return line
+    line = line.removesuffix(" …")
+    while line and font.getlength(f"{line}…") > width:
+        line = line[:-1]
+    return f"{line}…"

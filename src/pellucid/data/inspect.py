@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .images import Rejected
 from .open import open_dataset
 from .survey import Survey, survey_folder
 
+_CAPTIONED = 96  # pixels: a picture over a caption is about so wide
 _WIDEST = 16  # pictures in a row of a contact sheet with labels
 _RANGES_LISTED = 32  # value ranges are listed column by column up to this many columns, else as one
 
@@ -132,16 +134,30 @@ def _ranges(ds: Dataset) -> tuple[tuple[float, float], ...]:
     return tuple((float(a), float(b)) for a, b in zip(np.min(lows, axis=0), np.max(highs, axis=0), strict=True))
 
 
-def contact_sheet(ds: Dataset, n: int = 64) -> Image.Image:
-    """About n items at one look: pictures in a grid, a row for each label where there are labels; points as a scatter
-    plot of the first two columns (a histogram where there is one); signals as curves.
+def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = None) -> Image.Image:
+    """About n items at one look: pictures in a grid, each over its caption where there are captions, else a row for
+    each label where there are labels; points as a scatter plot of the first two columns (a histogram where there is
+    one); signals as curves.
 
     The items are spread evenly over the data set, not taken from its start.
+
+    Args:
+        ds: the items.
+        n: how many.
+        captions: a text for each item; those of the first column of texts if absent.
     """
     if n < 1:
         raise ValueError(f"n must be >= 1, got {n}")
     if ds.codec.kind != "image":
         return _plot(ds, n)
+    if captions is None:
+        captions = next((column.words.tolist() for column in ds.columns if column.words is not None), None)
+    if captions is not None:
+        chosen = _spread(np.arange(len(ds)), n)
+        scale = max(1, _CAPTIONED // ds.shape[-1])
+        columns = max(1, round(float(np.sqrt(1.5 * len(chosen)))))  # a caption is about half as high as its picture
+        told = [captions[i] for i in chosen]
+        return picture_grid(np.asarray(ds.items[chosen]), columns=columns, scale=scale, captions=told)
     scale = max(1, 56 // ds.shape[-1])
     if ds.labels is None:
         chosen = _spread(np.arange(len(ds)), n)

@@ -69,7 +69,8 @@ class Diffusion(Kind):
 
     def card(self, config: Config, network: NetworkSpec, prepared: Prepared) -> Card:
         codec = prepared.dataset.codec
-        return Card(network, config.process, codec, prepared.label_names, config.sampling, prepared.data_facts)
+        facts, parts = prepared.data_facts, prepared.parts
+        return Card(network, config.process, codec, prepared.label_names, config.sampling, facts, parts)
 
     def read_card(self, values: dict[str, Any]) -> Card:
         return Card.from_json(values)
