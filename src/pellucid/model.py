@@ -152,6 +152,11 @@ class Model:
         return self.card.network.shape
 
     @property
+    def item_shape(self) -> tuple[int, ...]:
+        """The shape of one item as a person has it: that of a picture where `shape` is that of its latent."""
+        return self.card.codec.items.shape
+
+    @property
     def device(self) -> torch.device:
         """Where the weights live."""
         return next(self.denoiser.parameters()).device

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from . import evaluate
 from .autoencoder_report import report_autoencoder
+from .classifier_model import CLASSIFIER
+from .classifier_report import report_classifier
 from .config import resolve
 from .data.grid import picture_grid
 from .foundations.errors import UserError
@@ -37,7 +39,7 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     """
     run = Run.open(path)
     if run.kind not in DENOISERS:
-        return report_autoencoder(path)
+        return report_classifier(path) if run.kind == CLASSIFIER else report_autoencoder(path)
     model = load(path)
     kept = read_evaluation(run.path)
     if judgement is not None:

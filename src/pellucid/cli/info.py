@@ -50,6 +50,7 @@ def _of_picture(path: Path) -> dict[str, object]:
 
 
 def _of_model(path: Path) -> dict[str, object]:
+    from ..classifier_model import CLASSIFIER
     from ..model import load
     from ..train.run import CONFIG, DENOISERS, Run
 
@@ -61,7 +62,7 @@ def _of_model(path: Path) -> dict[str, object]:
         facts = {"run": str(path), "recipe": run.config.get("recipe"), "budget": run.config["training"]["budget"]}
         facts |= {name: last.get(name) for name in ("step", "items", "loss", "seconds")}
     if facts and run.kind not in DENOISERS:
-        return facts | _of_autoencoder(path)
+        return facts | (_of_classifier(path) if run.kind == CLASSIFIER else _of_autoencoder(path))
     model = load(path, device="cpu")
     card = model.card
     parameters = sum(p.numel() for p in model.denoiser.parameters())
@@ -88,5 +89,21 @@ def _of_autoencoder(path: Path) -> dict[str, object]:
         "network": f"{spec.network.kind}, width {spec.network.width}, {parameters:,} parameters",
         "shape": "x".join(map(str, model.shape)),
         "labels": ", ".join(card.label_names) or "none",
+        "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
+    }
+
+
+def _of_classifier(path: Path) -> dict[str, object]:
+    from ..classifier_model import load_classifier
+
+    model = load_classifier(path, device="cpu")
+    card = model.card
+    parameters = sum(p.numel() for p in model.network.parameters())
+    return {
+        "weights": model.weights_hash,
+        "network": f"a classifier of noisy data, width {card.network.width}, {parameters:,} parameters",
+        "shape": "x".join(map(str, card.network.shape)),
+        "process": f"{card.process.schedule} schedule",
+        "labels": ", ".join(card.label_names),
         "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
     }

@@ -5,14 +5,37 @@ from __future__ import annotations
 from ..foundations.registry import Registry
 from .autoencoders import FSQ, KL, VAE, VQ
 from .base import Recipe
+from .classifier import CLASSIFIER
 from .digits import DIGITS, DIGITS8
+from .emoji import EMOJI
 from .images import IMAGES
 from .latent import LATENT
 from .photos import PHOTOS
 from .points import POINTS
+from .texts import NAMES, TEXT, VERSES
 
 RECIPES: Registry[Recipe] = Registry(
-    "recipe", {recipe.name: recipe for recipe in (POINTS, DIGITS8, DIGITS, IMAGES, PHOTOS, VAE, KL, VQ, FSQ, LATENT)}
+    "recipe",
+    {
+        recipe.name: recipe
+        for recipe in (
+            POINTS,
+            DIGITS8,
+            DIGITS,
+            IMAGES,
+            PHOTOS,
+            EMOJI,
+            LATENT,
+            CLASSIFIER,
+            VAE,
+            KL,
+            VQ,
+            FSQ,
+            NAMES,
+            VERSES,
+            TEXT,
+        )
+    },
 )
 
 __all__ = ["RECIPES", "Recipe"]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..autoencoders import AUTOENCODERS
+from ..classifier_model import CLASSIFIER
 from ..config import Config, Resolved, resolve
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
@@ -17,6 +18,7 @@ from . import checkpoint
 from .autoencoder import AutoencoderKind
 from .budget import Budget, parse_budget
 from .calibrate import calibrate
+from .classifier import ClassifierKind
 from .diffusion import Diffusion
 from .engine import Engine, best_device
 from .kind import Kind, Travelling
@@ -25,6 +27,7 @@ from .loop import Observer, State, save, train
 from .plan import Plan
 from .prepare import Prepared, open_split
 from .run import Run
+from .tokens import Tokens
 from .trainee import Trainee
 
 
@@ -39,7 +42,13 @@ class Finished:
 
 KINDS: Registry[Kind] = Registry(
     "kind of model",
-    {"diffusion": Diffusion(), "latent": LatentDiffusion(), **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS}},
+    {
+        "diffusion": Diffusion(),
+        "latent": LatentDiffusion(),
+        "tokens": Tokens(),
+        **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS},
+        CLASSIFIER: ClassifierKind(),
+    },
 )
 
 
