@@ -10,7 +10,7 @@ Any network of any prediction target becomes such a denoiser when its output is 
     E(x, t) = (1 - alpha skip)/(2 sigma^2) |x|^2 - alpha out/(in sigma^2) phi(in x, c)                             (2)
 
 has (1) for its denoiser, exactly. So the same recipes train it, by the same loss, which is denoising score matching
-(Vincent, "A Connection Between Score Matching and Denoising Autoencoders", 2011, eq. 11), through a second backward pass.
+(Vincent, "A Connection Between Score Matching and Denoising Autoencoders", 2011), through a second backward pass.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class FromEnergy:
         process: the Gaussian process of the law's noise.
         function: E(x, t), called as function(x, t, **cond); x of shape (B, *) and t of shape () or (B,) to (B,).
 
+    >>> import torch
     >>> from pellucid import SCHEDULES
     >>> normal = FromEnergy(Gaussian(SCHEDULES["edm"]()), lambda x, t: x.square().sum(1) / (2 + 2 * (80 * t**7) ** 2))
     >>> normal(torch.ones(1, 1), torch.tensor(1 / 80) ** (1 / 7))  # x_0 ~ N(0, 1) under noise of size 1

@@ -83,6 +83,10 @@ class MixtureOracle:
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
         return self._logits(*self._inputs(x, t), label).logsumexp(1).to(x.dtype)
 
+    def energy(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor:
+        """-log p_t(x), normalised, shape (B,)."""
+        return -self.log_prob(x, t, **cond)
+
     def sample(self, noise: Tensor, pick: Tensor) -> Tensor:
         """Exact draws from the law itself, shape (B, *).
 

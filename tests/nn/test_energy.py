@@ -64,7 +64,7 @@ def test_every_weight_learns_through_the_second_backward_pass(network):
     weights = dict(net.named_parameters())
     slopes = torch.autograd.grad(loss(), list(weights.values()), allow_unused=True)
     assert [name for name, s in zip(weights, slopes, strict=True) if s is None or not s.any()] == []
-    weight, slope = list(weights.values())[0], slopes[0]
+    weight, slope = next(iter(weights.values())), slopes[0]
     with torch.no_grad():
         weight.view(-1)[0] += 1e-6
         up = loss()

@@ -4,17 +4,17 @@ From a network f, whose output has its input's shape, comes the potential
 
     phi(x, c) = <x, f(x, c)>,   and in place of f its gradient   grad phi = f + (df/dx)^T x                        (1)
 
-(the inner product is one of the two forms that Du et al. compare, "Reduce, Reuse, Recycle: Compositional Generation with
-Energy-Based Diffusion Models and MCMC", 2023, section 3.2; the other is -|x - f|^2/2, after Salimans and Ho, "Should EBMs
-Model the Energy or the Score?", 2021). The inner product is taken because a network that starts at zero, as ours do,
-starts at phi = 0: the denoiser's own skip then stands for the best normal law, and phi learns only what it lacks.
+(one of the forms that Du et al. compare, "Reduce, Reuse, Recycle: Compositional Generation with Energy-Based Diffusion
+Models and MCMC", 2023; another is -|x - f|^2/2, after Salimans and Ho, "Should EBMs Model the Energy or the Score?",
+2021). The inner product is taken because a network that starts at zero, as ours do, starts at phi = 0: the denoiser's
+own skip then stands for the best normal law, and phi learns only what it lacks.
 
-A field that is a gradient has a symmetric Jacobian, which a free network's prediction has only as far as it has learned.
+A field that is a gradient has a symmetric Jacobian; a free network's prediction has one only as far as it has learned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -54,6 +54,11 @@ class EnergyNetwork(nn.Module):
                 "process.learned_variance=false, or network.energy=false"
             )
         self.network = network
+
+    def encoded(self, cond: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `Network.encoded`, of the network it is made of."""
+        found: dict[str, Tensor] = self.network.encoded(cond)  # type: ignore[operator]
+        return found
 
     def potential(self, x: Tensor, c_noise: Tensor, **cond: Any) -> Tensor:
         """phi(x, c) of equation (1), shape (B,): x of shape (B, *), c of shape (B,)."""
