@@ -17,6 +17,7 @@ from torch import Tensor
 from .data.conditions import Part
 from .foundations.errors import UserError, unknown
 from .model import Model
+from .token_model import TokenModel
 
 Labels = Sequence[str | int] | str | int | None
 Texts = Sequence[str] | str | None
@@ -115,7 +116,7 @@ class Conditions:
         return {name: plain(values[i % len(values)]) for name, values in self.words.items()}
 
 
-def conditions_for(model: Model, asked: Asked) -> Conditions:
+def conditions_for(model: Model | TokenModel, asked: Asked) -> Conditions:
     """What a model is asked for: all of its classes in turn where nothing is.
 
     Raises:
@@ -134,7 +135,7 @@ def conditions_for(model: Model, asked: Asked) -> Conditions:
     )
 
 
-def encoded(model: Model, cond: dict[str, Tensor]) -> dict[str, Tensor]:
+def encoded(model: Model | TokenModel, cond: dict[str, Tensor]) -> dict[str, Tensor]:
     """Conditions on the model's device, texts as the states that its network reads."""
     cond = {name: value.to(model.device) for name, value in cond.items()}
     if any(part.kind == "text" and part.name in cond for part in model.card.parts):

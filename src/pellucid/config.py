@@ -36,12 +36,16 @@ class DataSettings(Section):
     labels: str | None = Field(None, description="a csv with the columns file and label")
     holdout: Fraction = Field(0.1, description="fraction of the items held out, by hash")
     flip: bool = Field(False, description="mirror pictures at random while training")
+    symbols: str | None = Field(None, description='of texts: "characters", "bytes", "pieces" or "500-pieces"')
+    length: Count | None = Field(None, description="of texts: symbols of the longest item")
+    cut: str | None = Field(None, description='of a text file: "lines" or "windows"')
 
 
 class ProcessSettings(Section):
     """How data turn to noise, and what the loss weighs."""
 
-    schedule: str = Field("edm", description="a name among the schedules")
+    kind: str = Field("gaussian", description='noise of numbers; of symbols "absorbing" or "uniform"')
+    schedule: str = Field("edm", description="a name among the schedules, or of symbols among the survivals")
     schedule_options: Options = Field(default_factory=dict)
     sigma_data: Positive | None = Field(None, description="the data's standard deviation; measured if absent")
     target: str = Field("edm", description="what the network predicts")
@@ -63,6 +67,7 @@ class NetworkSettings(Section):
     head_width: Count | None = None
     dropout: Fraction | None = None
     frequencies: int | None = None
+    tied: bool | None = Field(None, description="of symbols: one table for their embeddings and their logits")
     energy: bool | None = Field(None, description="the network gives the gradient of an energy, which is then known")
 
 

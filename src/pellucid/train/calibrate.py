@@ -51,6 +51,7 @@ def calibrate(
     shape: tuple[int, ...],
     num_classes: int,
     conditions: tuple[ConditionSpec, ...] = (),
+    symbols: int = 0,
     engine: Engine,
     make: MakeTrainee,
     choose: Callable[[Callable[[float], float]], Any] | None = None,
@@ -63,12 +64,13 @@ def calibrate(
     Args:
         config, budget, batches: of the run.
         shape, num_classes, conditions: of the items.
+        symbols: how many the items consist of; 0 for numbers.
         engine: where it is trained.
         make: a trainee for a network's description.
         choose: another rule: from the operations that the budget affords a network of so many an item, to a network.
         flops: operations of one item's training by a network.
     """
-    rule = choose or (lambda budget_flops: _network(config, shape, num_classes, conditions, budget_flops))
+    rule = choose or (lambda budget_flops: _network(config, shape, num_classes, conditions, symbols, budget_flops))
     started = time.perf_counter()
     num_items = len(batches.data)
     allowed = budget.seconds
@@ -113,6 +115,7 @@ def _network(
     shape: tuple[int, ...],
     num_classes: int,
     conditions: tuple[ConditionSpec, ...],
+    symbols: int,
     budget_flops: Callable[[float], float],
 ) -> NetworkSpec:
     """The rule's network with the user's own fields in place of the rule's.
@@ -121,7 +124,8 @@ def _network(
     solved for F by trying budgets upwards.
     """
     given: dict[str, Any] = {k: v for k, v in config.network.model_dump().items() if v is not None}
-    known: dict[str, Any] = {"num_classes": num_classes, **({"conditions": conditions} if conditions else {})}
+    known: dict[str, Any] = {"num_classes": num_classes, "symbols": symbols}
+    known |= {"conditions": conditions} if conditions else {}
     probe = budget_flops(1.0)
     spec = choose(shape, probe, **known)
     if not math.isclose(budget_flops(2.0), probe):

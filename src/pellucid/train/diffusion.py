@@ -19,7 +19,7 @@ from ..processes.times import GRIDS
 from ..solvers import SOLVERS
 from .batches import Batches
 from .engine import PRECISIONS, Engine, best_device
-from .kind import Kind
+from .kind import Kind, Look
 from .pictures import Pictures
 from .prepare import Parts, Prepared, parts
 from .trainee import Trainee
@@ -75,7 +75,7 @@ class Diffusion(Kind):
     def read_card(self, values: dict[str, Any]) -> Card:
         return Card.from_json(values)
 
-    def look(self, card: Card, prepared: Prepared) -> Pictures:
+    def look(self, card: Card, prepared: Prepared) -> Look:
         held = prepared.held
         assert held is None or isinstance(held, Batches)
         return Pictures(card, held, num=_grid_size(prepared.num_classes))

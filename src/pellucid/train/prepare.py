@@ -10,6 +10,7 @@ from ..config import Config
 from ..data.arrays import Dataset, split
 from ..data.conditions import Part
 from ..data.open import open_dataset
+from ..data.texts import Reading
 from ..foundations.errors import UserError
 from ..nn.spec import ConditionSpec
 from .trainee import Source
@@ -83,11 +84,19 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
     """
     if config.data.source is None:
         raise UserError(
-            "what shall it learn from? Give --data: a folder of pictures, a .npz, .npy or .csv file, or a "
-            "built-in set (moons, digits8, digits)"
+            "what shall it learn from? Give --data: a folder of pictures, a .npz, .npy, .csv or .txt file, or "
+            "a built-in set (moons, digits8, digits, names, verses)"
         )
     settings = config.data
-    dataset = open_dataset(config.data.source, size=settings.size, channels=settings.channels, labels=settings.labels)
+    given = (settings.symbols, settings.length, settings.cut)
+    reading = None if given == (None, None, None) else Reading(*given)
+    dataset = open_dataset(
+        config.data.source,
+        size=settings.size,
+        channels=settings.channels,
+        labels=settings.labels,
+        reading=reading,
+    )
     return split(dataset, settings.holdout)
 
 

@@ -1,0 +1,40 @@
+"""Texts as symbols, by masked diffusion."""
+
+from .base import Recipe
+
+_TRAINING = {"lr": 3e-3, "weight_decay": 0.01, "batch_size": 128}
+
+NAMES = Recipe(
+    name="names",
+    summary="Names of people, character by character: female, male and surnames.",
+    settings={
+        "kind": "tokens",
+        "data": {"source": "names"},
+        "process": {"kind": "absorbing", "schedule": "linear"},
+        "training": {"budget": "3m", **_TRAINING},
+        "sampling": {"solver": "ancestral", "steps": 32},
+    },
+)
+
+VERSES = Recipe(
+    name="verses",
+    summary="Verses of the King James Bible by book, in pieces of words.",
+    settings={
+        "kind": "tokens",
+        "data": {"source": "verses"},
+        "process": {"kind": "absorbing", "schedule": "linear"},
+        "training": {"budget": "20m", **_TRAINING, "batch_size": 32},
+        "sampling": {"solver": "ancestral", "steps": 64},
+    },
+)
+
+TEXT = Recipe(
+    name="text",
+    summary="Your text file: a line an item, or cut into windows.",
+    settings={
+        "kind": "tokens",
+        "process": {"kind": "absorbing", "schedule": "linear"},
+        "training": {"budget": "20m", **_TRAINING, "batch_size": 32},
+        "sampling": {"solver": "ancestral", "steps": 64},
+    },
+)

@@ -1,0 +1,170 @@
+"""Training a denoiser of symbols: texts, or whatever else consists of tokens."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import Config
+from ..data.arrays import Dataset
+from ..data.tokens import TokenCodec
+from ..foundations.errors import UserError
+from ..foundations.rng import subseed
+from ..losses.tokens import token_loss
+from ..model import Card
+from ..nn import NetworkSpec, build
+from ..processes.categorical import CATEGORICALS, Categorical
+from ..processes.survival import SURVIVALS
+from ..solvers import SOLVERS
+from ..token_denoisers import TokenDenoiser
+from ..token_generate import sample_tokens
+from ..token_model import GAUSSIAN, TokenModel, make_categorical, make_token_denoiser, num_symbols
+from . import checkpoint
+from .batches import Batch, golden, items_at
+from .diffusion import Diffusion
+from .engine import PRECISIONS, Engine, best_device
+from .kind import Look
+from .prepare import Parts, Prepared, parts
+from .run import Run
+from .trainee import Trainee
+
+_HELD_OUT = 1024
+_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class TokenBatches:
+    """Batches of tokens as a pure function of (seed, position); the attributes are those of `Batches`."""
+
+    data: Dataset
+    process: Categorical
+    seed: int
+    label_dropout: float = 0.0
+    null_label: int = 0
+    device: torch.device | str = "cpu"
+    adaptive: bool = False
+
+    def at(self, start: int, count: int) -> Batch:
+        """The batch of positions start ... start + count - 1; times are in (0, 1]."""
+        positions = np.arange(start, start + count, dtype=np.int64)
+        x0, cond, stream = items_at(
+            self.data,
+            self.seed,
+            positions,
+            label_dropout=self.label_dropout,
+            null_label=self.null_label,
+            flip=False,
+            device=self.device,
+        )
+        noise = self.process.draw(stream, self.data.shape, step=0)[0, 0]
+        t = 1 - torch.from_numpy(golden(positions, self.seed)).to(self.device)
+        return Batch(x0, t, noise, cond)
+
+
+def token_objective(denoiser: TokenDenoiser, batch: Batch) -> Tensor:
+    """The losses of a batch, (B,), in nats for each place: their mean over times bounds -log p(x)."""
+    return token_loss(denoiser, batch.x0, batch.t, batch.noise, **batch.cond)
+
+
+@dataclass(frozen=True)
+class Tokens(Diffusion):
+    """A denoiser of symbols."""
+
+    def prepare(self, config: Config) -> Prepared:
+        found = parts(config)
+        if not isinstance(found.train.codec, TokenCodec):
+            raise UserError(
+                f"the data {found.train.name!r} are {found.train.codec.kind} items, and this kind of model learns "
+                "texts: give a .txt file, names or verses"
+            )
+        return self.of_symbols(config, found, found.train.codec.num_symbols)
+
+    def of_symbols(self, config: Config, found: Parts, symbols: int) -> Prepared:
+        """The parts of a data set of so many symbols, ready for training."""
+        _names_checked(config)
+        process = make_categorical(config.process, num_symbols(symbols, config.process))
+        settings, names, device = config.training, found.label_names, best_device()
+
+        def batches(data: Dataset, seed: int, dropout: float) -> TokenBatches:
+            return TokenBatches(data, process, seed, dropout, len(names), device)
+
+        return Prepared(
+            batches=batches(found.train, settings.seed, settings.label_dropout),
+            held=batches(found.held, subseed(settings.seed, "held-out"), 0.0) if len(found.held) else None,
+            label_names=names,
+            dataset=found.train,
+            data_facts=found.facts,
+            config=config,
+        )
+
+    def check(self, prepared: Prepared, *, force: bool) -> None:
+        """A process on symbols ends at its prior exactly: there is nothing to refuse."""
+
+    def rule(self, config: Config, prepared: Prepared) -> dict[str, Any]:
+        return {"symbols": prepared.batches.process.num_symbols}
+
+    def trainee(self, config: Config, network: NetworkSpec, engine: Engine) -> Trainee[Any]:
+        torch.manual_seed(subseed(config.training.seed, "weights") % (1 << 63))
+        denoiser = make_token_denoiser(build(network), network, config.process)
+        return Trainee(denoiser, config.training, engine, token_objective)
+
+    def look(self, card: Card, prepared: Prepared) -> Look:
+        held = prepared.held
+        assert held is None or isinstance(held, TokenBatches)
+        return TokenLooks(card, held)
+
+    def files(self, card: Card) -> checkpoint.Files:
+        return card.files()
+
+
+@dataclass(frozen=True)
+class TokenLooks:
+    """Fixed-seed samples, and the bound on the same held-out items at every look.
+
+    Attributes:
+        card: of the model.
+        held: held-out batches, or None.
+    """
+
+    card: Card
+    held: TokenBatches | None
+
+    def make(self, run: Run, trainee: Trainee[TokenDenoiser], *, items: int) -> None:
+        """Writes lines of metrics: texts, and the held-out loss."""
+        started = time.perf_counter()
+        model = TokenModel(trainee.average, self.card, weights_hash="")
+        self.show(run, model, items)
+        if self.held is not None:
+            started = time.perf_counter()
+            with torch.no_grad(), trainee.engine.autocast():
+                batch = self.held.at(0, min(_HELD_OUT, len(self.held.data)))
+                loss = token_objective(trainee.average, batch).mean().item()
+            run.append({"kind": "held_out", "items": items, "loss": loss, "seconds": time.perf_counter() - started})
+
+    def show(self, run: Run, model: TokenModel, items: int) -> None:
+        """Writes a line of sampled texts."""
+        started = time.perf_counter()
+        texts = model.texts(sample_tokens(model, _SHOWN))
+        run.append({"kind": "texts", "items": items, "texts": texts, "seconds": time.perf_counter() - started})
+
+
+def _names_checked(config: Config) -> None:
+    """Refuses a name that no table has while nothing has been written."""
+    if config.process.kind == GAUSSIAN:
+        raise UserError(
+            "models of symbols need a process on symbols: set process.kind=absorbing or uniform, and process.schedule "
+            f"to one of {', '.join(SURVIVALS)}"
+        )
+    CATEGORICALS[config.process.kind]
+    SURVIVALS[config.process.schedule]
+    PRECISIONS[config.training.precision]
+    SOLVERS[config.sampling.solver]
+    if config.network.kind not in (None, "sequence"):
+        raise UserError(f"a model of symbols is a sequence network, not {config.network.kind!r}: leave it out")
+    if config.training.uncertainty:
+        raise UserError("training.uncertainty weighs noise levels of numbers, and symbols have none: leave it out")
