@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pellucid.nn.dit import TransformerBlock, sine_positions
+from pellucid.nn.blocks import sine_positions
+from pellucid.nn.dit import TransformerBlock
 
 
 def test_block_is_attention_then_mlp_each_scaled_shifted_and_gated():

@@ -13,6 +13,7 @@ Layer".
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -94,6 +95,22 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, eps=1e-5, affine=False)
 
 
+def sine_positions(grid: tuple[int, ...], width: int) -> Tensor:
+    """Sines and cosines of every position, (N, width): each axis has its share of the channels."""
+    share = width // len(grid)
+    parts = []
+    for axis, size in enumerate(grid):
+        half = (share + 1) // 2
+        frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half) / half)
+        angle = torch.arange(size)[:, None] * frequencies
+        waves = torch.cat([angle.sin(), angle.cos()], dim=1)[:, :share]
+        view = [1] * len(grid)
+        view[axis] = size
+        parts.append(waves.reshape(*view, share).expand(*grid, share))
+    positions = torch.cat(parts, dim=-1).reshape(-1, share * len(grid))
+    return F.pad(positions, (0, width - positions.shape[1]))
+
+
 class Embedding(nn.Module):
     """Noise level, label and vector together as one vector: the sum of their embeddings, then an MLP.
 
@@ -101,11 +118,14 @@ class Embedding(nn.Module):
         width: length E of the result.
         num_classes: labels 0..num_classes-1, and num_classes for "none"; 0: labels are not known.
         vector_dim: length V of the conditioning vector; 0: vectors are not known.
+        parts: further conditions' shares by their keys, each a module from its value to (B, E) (`parts.embedders`).
     """
 
     frequencies: Tensor
 
-    def __init__(self, width: int, num_classes: int = 0, vector_dim: int = 0) -> None:
+    def __init__(
+        self, width: int, num_classes: int = 0, vector_dim: int = 0, parts: Mapping[str, nn.Module] | None = None
+    ) -> None:
         super().__init__()
         self.num_classes, self.vector_dim = num_classes, vector_dim
         half = max(4, min(width, 128) // 2)
@@ -116,11 +136,19 @@ class Embedding(nn.Module):
         self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
         self.vector = nn.Linear(vector_dim, width) if vector_dim else None
         self.mix = nn.Linear(width, width)
+        self.parts = nn.ModuleDict(parts)
 
-    def forward(self, c_noise: Tensor, label: Tensor | None, vector: Tensor | None) -> Tensor:
-        """(B,) noise levels, (B,) labels or None, (B, V) vectors or None -> (B, E).
+    def forward(
+        self,
+        c_noise: Tensor,
+        label: Tensor | None,
+        vector: Tensor | None,
+        values: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """(B,) noise levels, (B,) labels or None, (B, V) vectors or None, values of the parts -> (B, E).
 
-        Label None is the null label for all. Vector None, or a row of it that holds NaN, is no vector.
+        Label None is the null label for all. Vector None, or a row of it that holds NaN, is no vector. A part without a
+        value adds nothing.
         """
         angle = c_noise.float()[:, None] * self.frequencies
         total = self.noise(torch.cat([angle.cos(), angle.sin()], dim=1))
@@ -136,6 +164,9 @@ class Embedding(nn.Module):
                 total = total + self.vector(vector.nan_to_num()).masked_fill(absent, 0.0)
         elif vector is not None:
             raise ValueError("a vector was given, but the network was built with vector_dim=0")
+        for key, value in (values or {}).items():
+            if key in self.parts:
+                total = total + self.parts[key](value)
         return F.silu(self.mix(F.silu(total)))
 
 
@@ -161,6 +192,14 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.convolve(self.dropout(h))
 
 
+def num_heads(channels: int, head_width: int) -> int:
+    """How many heads of about `head_width` channels share `channels` evenly."""
+    heads = max(1, channels // head_width)
+    while channels % heads:
+        heads -= 1
+    return heads
+
+
 class Attention(nn.Module):
     """Self-attention over positions: tokens (B, N, channels) -> (B, N, channels).
 
@@ -170,9 +209,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head_width: int) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_width)
-        while channels % self.heads:
-            self.heads -= 1
+        self.heads = num_heads(channels, head_width)
         self.project = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 

@@ -36,7 +36,7 @@ from .dit import DiT
 from .energy import EnergyNetwork
 from .mlp import MLP
 from .sequence import Sequence
-from .spec import NetworkSpec
+from .spec import ConditionSpec, NetworkSpec
 from .unet import UNet
 
 NETWORKS: Registry[Callable[[NetworkSpec], nn.Module]] = Registry(
@@ -64,14 +64,15 @@ def training_flops(spec: NetworkSpec) -> int:
     """Floating-point operations of one item's forward and backward pass, by torch's counter.
 
     Counted on torch's meta device: nothing is computed and no memory used. Attention and elementwise work are
-    small beside the products counted.
+    small beside the products counted. Every condition is there, texts at their full length.
     """
     with torch.device("meta"):
         network = build(spec)
         x = torch.empty(1, *spec.shape, dtype=torch.int64 if spec.symbols else torch.float32)
         c_noise = torch.empty(1)
+        cond = {condition.name: condition.some(1) for condition in spec.conditions}
     with FlopCounterMode(display=False) as counter:
-        network(x, c_noise).sum().backward()
+        network(x, c_noise, **cond).sum().backward()
     return counter.get_total_flops()
 
 
@@ -83,6 +84,7 @@ def choose(
     vector_dim: int = 0,
     output_multiplier: int = 1,
     symbols: int = 0,
+    conditions: tuple[ConditionSpec, ...] = (),
 ) -> NetworkSpec:
     """The network for items of a shape when training may cost `budget` floating-point operations.
 
@@ -99,7 +101,7 @@ def choose(
     Args:
         shape: (D,), (C, L) or (C, H, W); of tokens (L,) or (H, W).
         budget: floating-point operations of the whole training, forward and backward.
-        num_classes, vector_dim, output_multiplier, symbols: as in `NetworkSpec`.
+        num_classes, vector_dim, output_multiplier, symbols, conditions: as in `NetworkSpec`.
 
     Raises:
         ValueError: for a budget that is not positive.
@@ -120,6 +122,7 @@ def choose(
             num_classes=num_classes,
             vector_dim=vector_dim,
             output_multiplier=output_multiplier,
+            conditions=conditions,
         )
 
     patch = 1

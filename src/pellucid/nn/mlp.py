@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Embedding, zeroed
+from .attend import Seen
+from .blocks import zeroed
+from .network import Network
 from .spec import NetworkSpec
 
 
@@ -29,7 +31,7 @@ class DenseBlock(nn.Module):
         return x + self.narrow(self.dropout(F.silu(self.widen(h))))
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """`blocks` residual blocks of `width` units; items of any shape are flattened.
 
     With `frequencies` = F, the input gains sin and cos of pi 2^k x / 4, k = 0..F-1, of every coordinate, so
@@ -45,25 +47,22 @@ class MLP(nn.Module):
     scales: Tensor
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
+        super().__init__(spec, spec.width, spec.width, attends=False)
         size = math.prod(spec.shape)
         self.out_shape = (spec.shape[0] * spec.output_multiplier, *spec.shape[1:])
         scales = math.pi / 4 * 2.0 ** torch.arange(spec.frequencies)
         self.register_buffer("scales", scales, persistent=False)
-        self.embedding = Embedding(spec.width, spec.num_classes, spec.vector_dim)
-        self.door = nn.Linear(size * (1 + 2 * spec.frequencies), spec.width)
+        beside = sum((c.shape[0] + 1) * math.prod(c.shape[1:]) for c in self.beside)
+        self.door = nn.Linear(size * (1 + 2 * spec.frequencies) + beside, spec.width)
         self.blocks = nn.ModuleList(DenseBlock(spec.width, spec.width, spec.dropout) for _ in range(spec.blocks))
         self.norm = nn.LayerNorm(spec.width)
         self.out = zeroed(nn.Linear(spec.width, size * spec.output_multiplier))
 
-    def forward(
-        self, x: Tensor, c_noise: Tensor, *, label: Tensor | None = None, vector: Tensor | None = None
-    ) -> Tensor:
-        """As `UNet.forward`: (B, *shape), (B,) -> (B, shape[0] output_multiplier, *shape[1:])."""
-        embedding = self.embedding(c_noise, label, vector)
+    def body(self, x: Tensor, embedding: Tensor, beside: list[Tensor], context: Seen | None) -> Tensor:
+        """As `Network.body`: (B, *shape) -> (B, shape[0] output_multiplier, *shape[1:])."""
         flat = x.flatten(1)
         angle = (flat[:, :, None] * self.scales).flatten(1)
-        h = self.door(torch.cat([flat, angle.sin(), angle.cos()], dim=1))
+        h = self.door(torch.cat([flat, angle.sin(), angle.cos(), *(item.flatten(1) for item in beside)], dim=1))
         for block in self.blocks:
             h = block(h, embedding)
         return self.out(F.silu(self.norm(h))).reshape(len(x), *self.out_shape)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from pellucid.foundations.errors import UserError
 
-from .blocks import Embedding, zeroed
-from .dit import TransformerBlock, sine_positions
+from .blocks import Embedding, sine_positions, zeroed
+from .dit import TransformerBlock
 from .rotary import rotations
 from .spec import NetworkSpec
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pellucid.data.conditions import KINDS
@@ -30,7 +31,7 @@ class ConditionSpec:
         blocks: text: blocks of its encoder.
 
     Raises:
-        UserError: an unknown kind, a name that is no plain word or is taken, a size or shape that does not fit the kind.
+        UserError: an unknown kind, a name that is no plain word or is taken, a size or shape that the kind cannot have.
     """
 
     name: str
@@ -64,22 +65,39 @@ class ConditionSpec:
         """The name of its parameters in a module; a column may be called `keys` or `type`, which a module has."""
         return f"{self.kind}_{self.name}"
 
-    def check(self, value: Tensor, num: int) -> None:
-        """Refuses a tensor that is not one of this condition for `num` items; a text may come encoded, or shorter."""
+    def states_width(self, widest: int) -> int:
+        """Channels of a text's states in a network whose widest level has `widest`: its own width, or the rule's.
+
+        The rule: two thirds of the widest level, to the nearest 32, from 64 to 256. A caption has few pieces and the
+        encoder few blocks, so it costs little beside a U-Net of that width.
+        """
+        return self.width or min(256, max(64, 32 * round(widest / 48)))
+
+    def some(self, num: int) -> Tensor:
+        """Some value for num items that is nowhere none, (num, *), on torch's default device."""
         if self.kind == "class":
-            fits = value.shape == (num,) and not value.is_floating_point()
+            return torch.zeros(num, dtype=torch.int64)
+        if self.kind == "text":
+            return torch.ones(num, *self.shape, dtype=torch.int64)
+        return torch.zeros(num, *((self.size,) if self.kind in ("tags", "vector") else self.shape))
+
+    def check(self, value: Tensor) -> None:
+        """Refuses a tensor that is not one of this condition, (B, *); a text may be shorter, or come as states."""
+        ids, shape = not value.is_floating_point(), value.shape[1:]
+        if self.kind == "class":
+            fits = ids and len(shape) == 0
         elif self.kind in ("tags", "vector"):
-            fits = value.shape == (num, self.size) and value.is_floating_point()
+            fits = not ids and shape == (self.size,)
         elif self.kind == "items":
-            fits = value.shape == (num, *self.shape) and value.is_floating_point()
-        else:  # texts and states: as long as the longest, or shorter
-            ids = not value.is_floating_point()
-            fits = value.ndim == (2 if ids else 3) and len(value) == num and value.shape[1] <= self.shape[0]
-            fits = fits and (self.kind == "text" if ids else self.kind == "text" or value.shape[2] == self.size)
+            fits = not ids and shape == self.shape
+        elif self.kind == "text":
+            fits = len(shape) == (1 if ids else 2) and shape[0] <= self.shape[0]
+        else:
+            fits = not ids and len(shape) == 2 and shape[0] <= self.shape[0] and shape[1] == self.size
         if not fits:
             raise UserError(
-                f"the condition {self.name!r} has shape {tuple(value.shape)} and type {value.dtype}; for {num} items a "
-                f"condition of kind {self.kind} with size {self.size} and shape {self.shape} was expected"
+                f"the condition {self.name!r} is {value.dtype} of shape {tuple(value.shape)}, which is no condition of "
+                f"kind {self.kind} with size {self.size} and shape {self.shape} for each item"
             )
 
 

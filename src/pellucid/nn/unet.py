@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from pellucid.foundations.errors import UserError
 
+from .attend import GridCrossAttention, Seen
 from .blocks import (
     AttentionBlock,
-    Embedding,
     ResidualBlock,
     convolution,
     crop,
@@ -29,24 +29,28 @@ from .blocks import (
     unpatchify,
     zeroed,
 )
+from .network import Network, channels_beside
 from .spec import NetworkSpec
 
 
 class Stage(nn.Module):
-    """A residual block and, where asked, self-attention: (B, channels, *n) -> (B, out, *n)."""
+    """A residual block and, where asked, self-attention and attention to a context of so many channels:
+    (B, channels, *n) -> (B, out, *n)."""
 
-    def __init__(self, spec: NetworkSpec, channels: int, out: int, attend: bool) -> None:
+    def __init__(self, spec: NetworkSpec, channels: int, out: int, attend: bool, *, context: int = 0) -> None:
         super().__init__()
         self.block = ResidualBlock(len(spec.shape) - 1, channels, out, 4 * spec.width, spec.dropout)
         self.attention = AttentionBlock(out, spec.head_width) if attend else None
+        self.cross = GridCrossAttention(out, spec.head_width, context) if context else None
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, context: Seen | None = None) -> Tensor:
         """The stage's value at x under the condition."""
         x = self.block(x, embedding)
-        return x if self.attention is None else self.attention(x)
+        x = x if self.attention is None else self.attention(x)
+        return x if self.cross is None or context is None else self.cross(x, context)
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """Down through the levels, up again, each up-stage fed the matching down-stage's result.
 
     Any side lengths: a side that is not a multiple of the patch is padded and the result cropped, an odd
@@ -61,53 +65,44 @@ class UNet(nn.Module):
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
+        widths = [spec.width * m for m in spec.multipliers]
+        super().__init__(spec, 4 * spec.width, max(widths))
         dims = len(spec.shape) - 1
         if dims not in (1, 2):
             raise UserError(f"a unet takes items of shape (C, L) or (C, H, W), not {spec.shape}; use an mlp")
         self.patch = spec.patch
         folded = spec.shape[0] * spec.patch**dims
-        widths = [spec.width * m for m in spec.multipliers]
-        self.embedding = Embedding(4 * spec.width, spec.num_classes, spec.vector_dim)
-        self.door = convolution(dims, folded, widths[0])
+        beside = channels_beside(self) * spec.patch**dims
+        self.door = convolution(dims, folded + beside, widths[0])
+        crossing = spec.attention or (len(widths) - 1,)
 
         self.down = nn.ModuleList()
         kept, channels = [], widths[0]
         for level, width in enumerate(widths):
+            context = self.context_width if level in crossing else 0
             stages = nn.ModuleList()
             for _ in range(spec.blocks):
-                stages.append(Stage(spec, channels, width, level in spec.attention))
+                stages.append(Stage(spec, channels, width, level in spec.attention, context=context))
                 channels = width
                 kept.append(width)
             self.down.append(stages)
 
         self.up = nn.ModuleList()
         for level, width in reversed(list(enumerate(widths))):
+            context = self.context_width if level in crossing else 0
             stages = nn.ModuleList()
             for _ in range(spec.blocks):
-                stages.append(Stage(spec, channels + kept.pop(), width, level in spec.attention))
+                stages.append(Stage(spec, channels + kept.pop(), width, level in spec.attention, context=context))
                 channels = width
             self.up.append(stages)
 
         self.norm = group_norm(channels)
         self.out = zeroed(convolution(dims, channels, folded * spec.output_multiplier))
 
-    def forward(
-        self, x: Tensor, c_noise: Tensor, *, label: Tensor | None = None, vector: Tensor | None = None
-    ) -> Tensor:
-        """Items of about unit variance and noise levels to predictions.
-
-        Args:
-            x: (B, C, L) or (B, C, H, W).
-            c_noise: (B,), about log(sigma / alpha) / 4.
-            label: (B,) integers 0..num_classes, num_classes for "none"; None: none for all.
-            vector: (B, vector_dim); None, or a row of NaN: none.
-
-        Returns:
-            (B, C output_multiplier, *side).
-        """
+    def body(self, x: Tensor, embedding: Tensor, beside: list[Tensor], context: Seen | None) -> Tensor:
+        """As `Network.body`: (B, C, *side) -> (B, C output_multiplier, *side)."""
         side = x.shape[2:]
-        embedding = self.embedding(c_noise, label, vector)
+        x = torch.cat([x, *beside], dim=1) if beside else x
         h = patchify(pad_to_multiple(x, self.patch), self.patch)
         if h.ndim == 4:  # convolutions on CPUs, and under autocast on GPUs, are faster with channels last
             h = h.contiguous(memory_format=torch.channels_last)
@@ -117,13 +112,13 @@ class UNet(nn.Module):
         for level, stages in enumerate(self.down):
             h = halve(h) if level else h
             for stage in cast(nn.ModuleList, stages):
-                h = stage(h, embedding)
+                h = stage(h, embedding, context)
                 kept.append(h)
 
         for level, stages in enumerate(self.up):
             h = double(h, kept[-1].shape[2:]) if level else h
             for stage in cast(nn.ModuleList, stages):
-                h = stage(torch.cat([h, kept.pop()], dim=1), embedding)
+                h = stage(torch.cat([h, kept.pop()], dim=1), embedding, context)
 
         h = self.out(F.silu(self.norm(h)))
         return crop(unpatchify(h, self.patch), side)
