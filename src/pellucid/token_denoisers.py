@@ -1,9 +1,9 @@
 r"""Networks on symbols, seen as denoisers: logits of p(x_0 given x_t) that keep the rules of their process.
 
 Where the process masks, two things are known without learning (the substitution rule; Sahoo et al., "Simple and
-Effective Masked Diffusion Language Models", 2024, section 3.2.3): a symbol that is not masked is x_0 itself, and x_0 is
+Effective Masked Diffusion Language Models", 2024): a symbol that is not masked is x_0 itself, and x_0 is
 never the mask. A network then has nothing to learn of time either: which places are masked tells all that time would
-(Zheng et al., "Masked Diffusion Models are Secretly Time-Agnostic Masked Models", 2024, proposition 3.1).
+(Zheng et al., "Masked Diffusion Models are Secretly Time-Agnostic Masked Models", 2024).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TokenDenoiser(nn.Module):
         logits = self.network(x, level, **cond).to(torch.promote_types(dtype, torch.float32))
         return substituted(logits, x, self.process.mask)
 
-    def rows(self, index: Tensor) -> TokenDenoiser:
+    def rows(self, index: Tensor, num: int) -> TokenDenoiser:
         """The denoiser of some items of a batch: itself, as it knows of no batch."""
         return self
 

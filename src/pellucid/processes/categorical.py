@@ -12,7 +12,7 @@ and (3) averages over p(x_0 | x_t) in closed form, because x_0 enters by p/c alo
     p(x_s | x_t) ~ q(x_t | x_s) (alpha_s w(x_s) + (1 - alpha_s) pi(x_s)),  w = (p/c) / sum(p/c).                   (4)
 
 Where pi is one symbol, the mask, this is masked diffusion (Sahoo et al., "Simple and Effective Masked Diffusion
-Language Models", 2024, eq. 7); where pi is uniform, D3PM's uniform process in continuous time.
+Language Models", 2024); where pi is uniform, D3PM's uniform process in continuous time.
 
 The bound in continuous time. Symbols are lost at the rate -alpha'/alpha and drawn anew, so the forward rate from x_s to
 y is -alpha'/alpha pi(y), and the reverse rate from x to y /= x given x_0 is
@@ -22,14 +22,14 @@ y is -alpha'/alpha pi(y), and the reverse rate from x to y /= x given x_0 is
 
 while the model's is R(y; p) = sum of p(x_0 | x_t) R(y; x_0), which is the true reverse rate where p is the true
 posterior. The divergence between the two path laws (Campbell et al., "A Continuous Time Framework for Discrete
-Denoising Models", 2022, section 3.3) is the integral over t of the mean of
+Denoising Models", 2022) is the integral over t of the mean of
 
     sum over y /= x of  R(y; p) - R(y; x_0) + R(y; x_0) log(R(y; x_0)/R(y; p)).                                    (6)
 
 For a mask it is -alpha'/(1 - alpha) times -log p(x_0 | x_t) at masked places and 0 elsewhere (Sahoo et al., eq. 10; Shi
-et al., "Simplified and Generalized Masked Diffusion for Discrete Data", 2024, eq. 4). With the exact p, (6) integrates
+et al., "Simplified and Generalized Masked Diffusion for Discrete Data", 2024). With the exact p, (6) integrates
 to -log p(x_0) on average, for every pi: averaging the rates over x_0 loses nothing. (Schiff et al., "Simple Guidance
-Mechanisms for Discrete Diffusion Models", 2024, eq. 18, put the mean of x_0 into (5) instead, which is another
+Mechanisms for Discrete Diffusion Models", 2024, put the mean of x_0 into (5) instead, which is another
 parameterisation and a strict bound at the exact posterior.)
 """
 
@@ -48,7 +48,7 @@ from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..foundations.tensors import pad
 from .survival import Linear, Survival
-from .symbols import Symbols, pick
+from .symbols import Symbols, pick, weighed
 
 _LEAST_ALPHA = 1e-9  # in the rates, which grow like 1/alpha while their difference, which counts, falls like alpha
 _LARGEST_SUM_ERROR = 1e-6  # of a stationary law's sum around 1, before it is normalised
@@ -161,10 +161,7 @@ class Categorical(Symbols):
         """log w of equation (4), and log sum(p/c), (B, *, 1), for the logits of p."""
         alpha, lost = self._shares(t, x)
         reached = alpha * self._one_hot(x) + lost * self._law.to(x.device)[x][..., None]  # c of x_0
-        log_p = x0.double().log_softmax(-1)
-        ratio = torch.where(reached > 0, log_p - reached.log(), -math.inf)
-        total = ratio.logsumexp(-1, keepdim=True)
-        return ratio - total, total
+        return weighed(x0, reached)
 
     def _shares(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t and 1 - alpha_t in float64, broadcasting against (B, *, K)."""

@@ -153,3 +153,14 @@ def even_times(survival: Survival, num_steps: int) -> Tensor:
     if num_steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {num_steps}")
     return survival.time(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
+
+
+def steady_times(survival: Survival, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Times at which to measure the bound of a process on symbols, and dt/du, for uniform numbers u in [0, 1).
+
+    With uniform times a symbol is lost with a probability p that its loss is divided by, so that the variance of the
+    integral grows without end towards t = 0; with p = u^2 it is finite.
+    """
+    u = u.double().clamp_min(1e-6)
+    t = survival.time(u.square())
+    return t, 2 * u / survival.rate(t)

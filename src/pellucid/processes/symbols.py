@@ -7,11 +7,12 @@ returns logits of p(x_0 given x_t), (B, *, K). A process gives three conditional
 
 and this class draws from them by inverting their distribution functions at one uniform number for each place. In
 float32 the draws would follow another, colder law (Zheng et al., "Masked Diffusion Models are Secretly Time-Agnostic
-Masked Models and Exploit Inaccurate Categorical Sampling", 2024, section 4).
+Masked Models and Exploit Inaccurate Categorical Sampling", 2024).
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -40,6 +41,23 @@ def pick(law: Tensor, u: Tensor) -> Tensor:
 def certain(x0: Tensor, num_symbols: int) -> Tensor:
     """Logits of a law that knows x_0: 0 at it and -inf elsewhere, (B, *, K) float64."""
     return F.one_hot(x0, num_symbols).double().log()
+
+
+def weighed(x0: Tensor, reached: Tensor) -> tuple[Tensor, Tensor]:
+    """log w with w = (p/c)/sum(p/c), (B, *, K), and log sum(p/c), (B, *, 1), where c = 0 rules a symbol out.
+
+    Where p has nothing but what is ruled out, as of an item that cannot be, w is even over the rest.
+
+    Args:
+        x0: logits of p, (B, *, K).
+        reached: c, the probability of x_t given each x_0, (B, *, K) float64.
+    """
+    log_c = reached.log()
+    ratio = torch.where(reached > 0, x0.double().log_softmax(-1) - log_c, -math.inf)
+    lost = (ratio == -math.inf).all(-1, keepdim=True)
+    ratio = torch.where(lost & (reached > 0), -log_c, ratio)
+    total = ratio.logsumexp(-1, keepdim=True)
+    return ratio - total, total
 
 
 class Symbols(Process):

@@ -6,16 +6,24 @@ from collections.abc import Callable
 from functools import partial
 
 from ..foundations.registry import Registry
+from ..processes.base import Process
+from ..processes.symbols import Symbols
 from .ancestral import DDIM, DDPM, Ancestral
 from .asinh import AsinhAdams
 from .base import Solver, sample
+from .cached import CachedAncestral
 from .churn import EDMChurn
+from .confidence import Confidence
+from .corrected import Corrected
 from .deis import DEIS
 from .dopri import Dopri5
 from .er_sde import ERSDE
+from .first_hitting import FirstHitting
 from .langevin import ReverseDiffusion
 from .multistep import Adams, DPMpp2M, UniPC
 from .ode import RK4, DPMpp2S, Euler, Heun, Midpoint
+from .rates import TauLeaping, TokenEuler
+from .remasking import Remasking
 from .sde import SDE2, EulerMaruyama
 from .sde_multistep import DPMpp2MSDE, DPMpp3MSDE, SASolver
 
@@ -54,6 +62,27 @@ SOLVERS: Registry[Callable[..., Solver]] = Registry(
     },
 )
 
+TOKEN_SOLVERS: Registry[Callable[..., Solver]] = Registry(
+    "solver of tokens",
+    {
+        "ancestral": Ancestral,
+        "euler": TokenEuler,
+        "tau-leaping": TauLeaping,
+        "corrected": Corrected,
+        # Of masked models.
+        "first-hitting": FirstHitting,
+        "cached": CachedAncestral,
+        "remasking": Remasking,
+        "confidence": Confidence,
+    },
+)
+
+
+def solvers_of(process: Process) -> Registry[Callable[..., Solver]]:
+    """The table of solvers that serve a process: those of symbols, or those of numbers."""
+    return TOKEN_SOLVERS if isinstance(process, Symbols) else SOLVERS
+
+
 __all__ = [
     "DDIM",
     "DDPM",
@@ -62,9 +91,13 @@ __all__ = [
     "RK4",
     "SDE2",
     "SOLVERS",
+    "TOKEN_SOLVERS",
     "Adams",
     "Ancestral",
     "AsinhAdams",
+    "CachedAncestral",
+    "Confidence",
+    "Corrected",
     "DPMpp2M",
     "DPMpp2MSDE",
     "DPMpp2S",
@@ -73,11 +106,16 @@ __all__ = [
     "EDMChurn",
     "Euler",
     "EulerMaruyama",
+    "FirstHitting",
     "Heun",
     "Midpoint",
+    "Remasking",
     "ReverseDiffusion",
     "SASolver",
     "Solver",
+    "TauLeaping",
+    "TokenEuler",
     "UniPC",
     "sample",
+    "solvers_of",
 ]

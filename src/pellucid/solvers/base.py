@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -125,6 +125,31 @@ def _checked_grid(times: Tensor) -> list[bool]:
     return [s > t for t, s in steps]
 
 
+@runtime_checkable
+class Rowwise(Protocol):
+    """A denoiser that can be had for some items of a batch alone."""
+
+    def rows(self, index: Tensor, num: int) -> Denoiser | None:
+        """The denoiser of the items `index`, int64, of a batch of num; None where it cannot be had."""
+        ...
+
+
+def on_rows(denoiser: Denoiser, x: Tensor, t: Tensor, index: Tensor) -> Tensor:
+    """What the denoiser returns for the items `index`, (len(index), *): computed for these alone where it can be.
+
+    Args:
+        x: the whole batch, (B, *).
+        t: () or (B,).
+        index: int64, (N,), all different.
+    """
+    if len(index) == len(x):
+        return denoiser(x, t)
+    part = denoiser.rows(index, len(x)) if isinstance(denoiser, Rowwise) else None
+    if part is None:
+        return denoiser(x, t)[index]
+    return part(x[index], t[index] if t.ndim else t)
+
+
 class _Conditioned:
     """A denoiser with its conditions filled in, so that a solver sees a function of (x, t)."""
 
@@ -135,7 +160,18 @@ class _Conditioned:
     def __call__(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor:
         return self._denoiser(x, t, **self._cond, **cond)
 
+    def rows(self, index: Tensor, num: int) -> Denoiser | None:
+        part = self._denoiser.rows(index, num) if isinstance(self._denoiser, Rowwise) else None
+        if part is None:
+            return None
+        return _Conditioned(part, {name: _rows(value, index, num) for name, value in self._cond.items()})
+
     def moments(self, x: Tensor, t: Tensor, **cond: Any) -> tuple[Tensor, Tensor]:
         if not isinstance(self._denoiser, LearnedVariance):
             raise UserError("this denoiser learned no variance: choose a fixed one")
         return self._denoiser.moments(x, t, **self._cond, **cond)
+
+
+def _rows(value: Any, index: Tensor, num: int) -> Any:
+    """A condition of some items: of whatever is one for each item of the batch."""
+    return value[index] if isinstance(value, Tensor) and value.ndim and len(value) == num else value
