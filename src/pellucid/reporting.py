@@ -79,9 +79,17 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
     names = model.card.label_names
     shown = []
     grid = folder / f"final-{mark}.png"
+    texts = next((line["texts"] for line in reversed(run.lines("samples")) if "texts" in line), None)
     if judged is not None or not grid.exists():
-        gallery(model, *_final(model, judged)).save(grid)
-    if names:
+        if texts and judged is None:
+            gallery(model, sample(model, len(texts), text=texts, force=True), None, texts).save(grid)
+        else:
+            gallery(model, *_final(model, judged)).save(grid)
+    if texts and judged is None:
+        caption = f"One of each text, not chosen, at guidance {model.card.sampling.guidance:g}."
+        alt = f"Samples of the trained model, each over its text: {', '.join(texts[:20])}, ..."
+        shown.append(Shown(_inside(run, grid), "Samples by text", alt, caption))
+    elif names:
         guidance = model.card.sampling.guidance
         alt = f"Samples of the trained model, a row for each of the classes {', '.join(names)}"
         caption = f"The first of each class, not chosen, at guidance {guidance:g}."

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..asked import text_part
 from ..config import Config
 from ..data.arrays import Dataset
 from ..denoisers import TARGETS
@@ -78,7 +79,9 @@ class Diffusion(Kind):
     def look(self, card: Card, prepared: Prepared) -> Look:
         held = prepared.held
         assert held is None or isinstance(held, Batches)
-        return Pictures(card, held, num=_grid_size(prepared.num_classes))
+        num = _grid_size(prepared.num_classes)
+        texts = _texts(card, prepared.dataset, None if held is None else held.data, num)
+        return Pictures(card, held, num=len(texts) or num, texts=texts)
 
     def describe(self, network: NetworkSpec) -> str:
         with torch.device("meta"):
@@ -101,6 +104,22 @@ def _spread(dataset: Dataset) -> float:
     chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), 2000)).astype(np.int64)
     x, _ = dataset.fetch(chosen)
     return round(max(x.double().square().mean().sqrt().item(), 1e-3), 4)
+
+
+def _texts(card: Card, train: Dataset, held: Dataset | None, num: int) -> tuple[str, ...]:
+    """Texts to sample along the way, at equal steps through the items: half of them of items held out, if there are
+    any. None for a model without texts, or with several."""
+    part = text_part(card.schema)
+    if part is None:
+        return ()
+    found: list[str] = []
+    sides = [train] if held is None else [train, held]
+    for side in sides:
+        words = next(column.words for column in side.columns if column.part.name == part.name)
+        assert words is not None
+        there = words[words != ""]
+        found += there[np.linspace(0, len(there) - 1, min(num // len(sides), len(there))).astype(np.int64)].tolist()
+    return tuple(found)
 
 
 def _grid_size(num_classes: int) -> int:

@@ -1,4 +1,4 @@
-"""What is made along the way: the same samples at every look, and the loss on held-out items."""
+"""What is made along the way: the same samples at every look, of the same texts, and the loss on held-out items."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ class Pictures:
         held: held-out batches, or None.
         num: samples in a grid.
         seed: of the samples.
+        texts: what the samples are to show, of a model of texts; () where nothing is asked for.
     """
 
     card: Card
     held: Batches | None
     num: int
     seed: int = 0
+    texts: tuple[str, ...] = ()
 
     def make(self, run: Run, trainee: Trainee[NetworkDenoiser], *, items: int) -> None:
         """Writes samples/items-*.png and a line of metrics for each."""
@@ -41,14 +43,14 @@ class Pictures:
         model = Model(trainee.average, self.card, weights_hash="")
         name = f"items-{items:09d}.png"
         # Whether the chain may be sampled at all was decided when the run began.
-        made = sample(model, self.num, seed=self.seed, force=True)
-        labels = labels_for(model, range(self.num), None)
+        made = sample(model, self.num, text=self.texts or None, seed=self.seed, force=True)
+        labels = None if self.texts else labels_for(model, range(self.num), None)
         path = run.samples / name
         path.parent.mkdir(exist_ok=True)
-        gallery(model, made, labels).save(path)
-        run.append(
-            {"kind": "samples", "items": items, "file": f"samples/{name}", "seconds": time.perf_counter() - started}
-        )
+        gallery(model, made, labels, self.texts or None).save(path)
+        told = {"texts": list(self.texts)} if self.texts else {}
+        file, seconds = f"samples/{name}", time.perf_counter() - started
+        run.append({"kind": "samples", "items": items, "file": file, **told, "seconds": seconds})
         if self.held is not None:
             started = time.perf_counter()
             loss = self.held_out_loss(trainee)
