@@ -3,10 +3,10 @@
     python benchmarks/emoji.py emoji32 [--concepts 200] [--levels 32]
 
 The model is a run of the recipe `emoji`, or one on the shelf. One picture of each concept (a name without its skin
-tones) is shown to the diffusion classifier (`pellucid.likelihood.classify`) with 16 captions: its own and 15 others. The
-caption under which the denoiser errs least wins; chance is 1 in 16. The other captions come from the same side of the
-split, so that for what was held out all 16 are captions never trained on: a strange picture is not given away by the one
-strange caption. The second row of each kind draws them from all captions instead.
+tones) is shown to the diffusion classifier (`pellucid.likelihood.classify`) with 16 captions: its own and 15 others.
+The caption under which the denoiser errs least wins; chance is 1 in 16. The other captions come from the same side of
+the split, so that for what was held out all 16 are captions never trained on: a strange picture is not given away by
+the one strange caption. The second row of each kind draws them from all captions instead.
 
 Held-out concepts are of two kinds: new combinations, all of whose words were seen in training captions, and new words.
 A share's error bar is Wilson's 95 % interval over concepts.
@@ -65,7 +65,9 @@ def main() -> None:
             kinds = {name: np.ones(len(right), bool)}
             if name == "held out":
                 kinds |= {"  new combinations": ~fresh, "  new words": fresh}
-            rows += [row(kind, pool_name, right[which], spent if kind == name else None) for kind, which in kinds.items()]
+            rows += [
+                row(kind, pool_name, right[which], spent if kind == name else None) for kind, which in kinds.items()
+            ]
             if pool_name == "the same side":
                 met = "met" if right.mean() >= GOALS[name] else "not met"
                 verdicts.append(f"{name} {100 * right.mean():.1f} % (goal {100 * GOALS[name]:.0f} %: {met})")
@@ -75,14 +77,16 @@ def main() -> None:
 
 
 def opened(model: Any) -> tuple[Any, Any]:
-    """The items that the model was trained on, and those held out: split as its recipe does, and checked by their hash."""
+    """The items that the model was trained on, and those held out: split as its recipe does, checked by their hash."""
     from pellucid.data import open_dataset, split
     from pellucid.recipes import RECIPES
 
     settings = RECIPES["emoji"].settings["data"]
     train, held = split(open_dataset(settings["source"], labels=settings["labels"]), settings["holdout"])
     if train.fingerprint() != model.card.data["sha256"]:
-        raise SystemExit("this model was trained on other items than the recipe's: there is no telling what it has seen")
+        raise SystemExit(
+            "this model was trained on other items than the recipe's: there is no telling what it has seen"
+        )
     return train, held
 
 
@@ -108,9 +112,7 @@ def others(side: Any, item: int, pool: np.ndarray, random: np.random.Generator) 
     return [own, *random.choice(free, CHOICES - 1, replace=False).tolist()]
 
 
-def found(
-    model: Any, side: Any, chosen: np.ndarray, pool: np.ndarray, levels: int, precision: str
-) -> np.ndarray:
+def found(model: Any, side: Any, chosen: np.ndarray, pool: np.ndarray, levels: int, precision: str) -> np.ndarray:
     """(N,) whether each chosen item's own caption wins."""
     import torch
 
@@ -133,17 +135,12 @@ def found(
     return right
 
 
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval for a share among so many."""
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return centre - half, centre + half
-
-
 def row(kind: str, pool: str, right: np.ndarray, seconds: float | None) -> list[str]:
     """One line of the table."""
+    from pellucid.foundations.measured import wilson
+
     share = float(right.mean()) if len(right) else math.nan
-    low, high = wilson(share, max(1, len(right)))
+    low, high = wilson(int(right.sum()), len(right)) if len(right) else (math.nan, math.nan)
     spent = "" if seconds is None else f"{seconds:.0f}"
     return [kind, pool, str(len(right)), f"{100 * share:.1f} %", f"{100 * low:.1f} to {100 * high:.1f} %", spent]
 
