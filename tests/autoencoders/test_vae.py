@@ -108,6 +108,20 @@ def test_a_label_changes_each_place_in_its_own_way() -> None:
     assert difference.std() > 1e-3
 
 
+def test_the_divergence_is_from_the_class_own_law() -> None:
+    """Divergences do not change with coordinates: KL(q || p(z given y)) where the networks see z, by torch."""
+    model, x, label = vae(), pixels(), torch.tensor([0, 1, 2, 3, 0, 1])
+    mean, log_std = model.encoder(x, label=label).chunk(2, dim=1)
+    place, log_spread = model.places.weight[label].chunk(2, dim=1)
+    own = torch.distributions.Normal(place, log_spread.exp())
+    expected = torch.distributions.kl_divergence(torch.distributions.Normal(mean, log_std.exp()), own)
+    # float32, of squares of order one, differences of which are left
+    torch.testing.assert_close(model.encode(x, label=label).kl(), expected, rtol=1e-4, atol=1e-5)
+    z = torch.randn(6, 4)
+    seen = model.decoder(place + log_spread.exp() * z, label=label)
+    torch.testing.assert_close(model.decode(z, label=label).given.flatten(1), seen.flatten(1))
+
+
 def test_a_class_conditional_vae_learns_each_class() -> None:
     """Two classes at +2 and -2 with no spread to speak of: p(x given z, y) must sit at the class's own place."""
     torch.manual_seed(0)

@@ -19,7 +19,9 @@ from .vq import Quantised
 
 def _vae(spec: AutoencoderSpec) -> VAE:
     law = make_law(spec.law, spec.components)
-    return VAE(_encoder(spec, 2 * spec.latent), _decoder(spec, law), law, spec.latent_shape)
+    # On a grid each place would need its own, and a first stage for latent diffusion knows no labels.
+    places = spec.network.num_classes if spec.flat else 0
+    return VAE(_encoder(spec, 2 * spec.latent), _decoder(spec, law), law, spec.latent_shape, num_classes=places)
 
 
 def _vq(spec: AutoencoderSpec) -> Quantised:
