@@ -54,6 +54,7 @@ class Rescaled(Operator):
 
 def moments(codec: Codec) -> tuple[Tensor, Tensor] | None:
     """Mean and standard deviation that the codec takes off, float64, shaped to meet an item; None for pictures."""
+    codec = codec.items
     if not isinstance(codec, PointsCodec | SignalCodec):
         return None
     mean, std = (torch.tensor(values, dtype=torch.float64) for values in (codec.mean, codec.std))

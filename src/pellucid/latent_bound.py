@@ -119,7 +119,7 @@ class Prior:
     evaluations: int = 64
     force: bool = False
     ids: Tensor | None = None
-    cond: Mapping[str, Tensor] = field(default_factory=dict)
+    cond: Mapping[str, Any] = field(default_factory=dict)
 
     def ode(self, z: Tensor, seed: int) -> LogProb:
         """The density, by the probability-flow ODE."""

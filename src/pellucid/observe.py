@@ -59,7 +59,7 @@ class Seen:
 
 def observe(model: Model, path: Path, damage: Damage, request: Request) -> Seen:
     """Reads a file; damages it where it is clean."""
-    codec = model.card.codec
+    codec = model.card.codec.items
     task = None if request.task is None else TASKS[request.task]
     if isinstance(damage, Mask) and request.task == "inpaint":
         damage = grown(damage, _growth(path, request))
@@ -68,14 +68,14 @@ def observe(model: Model, path: Path, damage: Damage, request: Request) -> Seen:
     truth = None
     noise = request.noise if request.noise is not None else (0.0 if task is None or request.simulate else task.noise)
     if request.simulate:
-        given, operator = _clean(given, damage, task, request.options, model.shape)
+        given, operator = _clean(given, damage, task, request.options, model.item_shape)
         truth = given.values
         y = _damaged(operator, truth, 0.0 if isinstance(noise, str) else noise, request)
     elif task is None:
-        operator, given = bind(damage, given, model.shape)
+        operator, given = bind(damage, given, model.item_shape)
         y = given.values
     else:
-        given = as_items(given, len(model.shape))
+        given = as_items(given, len(model.item_shape))
         assert isinstance(damage, Operator)
         operator = damage.on(task.item_shape(tuple(given.values.shape[1:]), request.options))
         y = given.values

@@ -116,7 +116,9 @@ class Fit:
 
 def shape_of(model: Model | Denoiser) -> tuple[int, ...] | None:
     """The shape of the items that a model was made for; None for a denoiser that does not say."""
-    return model.shape if isinstance(model, Model | Shaped) else None
+    if isinstance(model, Model):
+        return model.item_shape
+    return model.shape if isinstance(model, Shaped) else None
 
 
 def prepare(

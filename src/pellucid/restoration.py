@@ -9,6 +9,7 @@ pictures lie in [-1, 1], and `noise` is a standard deviation there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,8 +20,9 @@ from torch import Tensor
 from .denoisers import Denoiser
 from .foundations.errors import UserError, unknown
 from .foundations.rng import Stream
+from .latent import LatentCodec
 from .model import Model
-from .operators import OPERATORS, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
+from .operators import OPERATORS, Behind, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
 from .prepared import GRID, SOLVER, STEPS, Labels, labels_of_items, prepare, shape_of
 from .restorers import RESTORERS, SMC, Observation, Restorer, Wrapper
 from .restorers.auto import Choice, choose
@@ -28,6 +30,8 @@ from .restorers.noise import noise_of, whiten
 from .solvers import Solver
 
 AUTO = "auto"
+_PROBED = 4096  # values of white noise, whose image tells an operator's gain to a few percent
+THROUGH = "dps"  # what "auto" is for a latent model
 _SAMPLE_BITS = 32  # a stream's id is the item's number above these bits and the sample's below
 
 _MADE_OF_OTHERS = (Custom, Compose, Stack, Scale)  # these may hold what a user wrote
@@ -170,7 +174,8 @@ def restore(
     level = noise_of(bound, y) if isinstance(noise, str) else float(noise)
     own = shape_of(model)
     tiled = own is not None and any(side > most for side, most in zip(item[1:], own[1:], strict=False))
-    chosen = _method(method, Observation(bound, y, level), peak, samples, tiled)
+    chosen = _method(model, method, Observation(bound, y, level), peak, samples, tiled)
+    latent = _latent(model, item, chosen)
     ready = prepare(
         model,
         solver=solver or chosen.solver,
@@ -197,15 +202,18 @@ def restore(
         rows = torch.tensor([i for i, _ in batch], device=y.device)
         ids = [(first + i) << _SAMPLE_BITS | k for i, k in batch]
         part = Observation(seen, y[rows], level)
+        part = part if peak is None else whiten(part, peak)
         x = restorer.run(
             fit.denoiser,
-            part if peak is None else whiten(part, peak),
+            part if latent is None else through(latent, part),
             stream=Stream.of(seed, ids, device=y.device),
             times=ready.times,
             solver=ready.solver,
             callback=follow,
             **({} if labels is None else {"label": labels[rows]}),
         )
+        with torch.no_grad():
+            x = x if latent is None else latent.outward(x)
         parts.append(fit.item(x, item))
     x = torch.cat(parts)
     return Restored(
@@ -265,16 +273,60 @@ def check_method(method: str | Restorer) -> None:
         raise unknown("restoration method", method, [*RESTORERS, AUTO])
 
 
-def _method(method: str | Restorer, seen: Observation, peak: float | None, samples: int, tiled: bool) -> Choice:
+def _method(
+    model: Model | Denoiser, method: str | Restorer, seen: Observation, peak: float | None, samples: int, tiled: bool
+) -> Choice:
     """The method, with the solver, times and reason of "auto" where it chose."""
     if isinstance(method, Restorer):
         return Choice(type(method).__name__, method, SOLVER, GRID, STEPS, "")
     check_method(method)
     if method != AUTO:
         return Choice(method, RESTORERS[method](), SOLVER, GRID, STEPS, "")
+    if isinstance(model, Model) and isinstance(model.card.codec, LatentCodec):
+        reason = (
+            "few methods serve through a decoder, and this one takes one pass back through it and the network a step"
+        )
+        return Choice(THROUGH, RESTORERS[THROUGH](), SOLVER, GRID, STEPS, reason)
     if peak is not None:
         seen = whiten(seen, peak)
     return choose(seen.operator, seen.noise, samples=samples, tiled=tiled)
+
+
+def _latent(model: Model | Denoiser, item: tuple[int, ...], chosen: Choice) -> LatentCodec | None:
+    """The codec of a latent model, once it is known that model and method can serve the observation; else None."""
+    if not isinstance(model, Model) or not isinstance(model.card.codec, LatentCodec):
+        return None
+    if item != model.item_shape:
+        raise UserError(
+            f"the operator is for items of shape {item}; a latent model restores items of its own shape alone, "
+            f"{model.item_shape}: the decoder knows no other"
+        )
+    if not chosen.method.nonlinear:
+        serving = ", ".join(name for name, method in RESTORERS.items() if _nonlinear(method))
+        raise UserError(
+            f"{chosen.name} needs an operator that is linear in what the model knows, and behind this model's decoder "
+            f"none is; for a latent model use {serving}"
+        )
+    return model.card.codec
+
+
+def _nonlinear(method: Callable[..., Restorer]) -> bool:
+    return isinstance(method, type) and issubclass(method, Restorer) and method.nonlinear
+
+
+def through(codec: LatentCodec, seen: Observation) -> Observation:
+    """An observation of items as one of their latents, by A D.
+
+    No latent decodes to an item exactly: the decoder's error on the training items counts as noise of the items, seen
+    through A, beside the observation's own.
+    """
+    operator = Behind(seen.operator, codec.outward, shape=codec.shape)
+    count = max(8, min(64, _PROBED // seen.operator.size))
+    white = Stream.of(0, range(count), device=seen.y.device).normal(seen.operator.bound_shape, step=0)[0, 0]
+    image = seen.operator.forward(white.to(seen.y)).flatten(1)
+    shown = image.square().sum(0) > 0  # not what a mask lost
+    gain = image[:, shown].square().mean().sqrt().item() if bool(shown.any()) else 0.0
+    return Observation(operator, seen.y, math.hypot(seen.noise, codec.error * gain))
 
 
 def residual(operator: Operator, x: Tensor, y: Tensor) -> Tensor:

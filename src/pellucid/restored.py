@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from .before_after import Row, sheet
-from .borders import framed
+from .borders import Framed, framed
 from .data_units import from_model, in_model_scale
 from .foundations.errors import UserError
+from .latent import LatentCodec
 from .made import new_folder
 from .metrics.image import psnr, ssim
 from .model import Model
@@ -164,7 +165,7 @@ def _damage(model: Model, request: Request) -> Damage:
         raise UserError(f"samples must be at least 1, got {request.samples}")
     if isinstance(request.noise, float | int) and not 0 <= request.noise < float("inf"):
         raise UserError(f"noise is a standard deviation, at least 0 and finite; got {request.noise}")
-    if request.peak is not None and model.card.codec.kind != "image":
+    if request.peak is not None and model.card.codec.items.kind != "image":
         raise UserError("Poisson noise is that of pictures, and this model's items are none")
     if (request.task is None) == (request.operator is None):
         raise UserError("say what happened to the files, by --task or by --operator module:object, one of them")
@@ -174,7 +175,7 @@ def _damage(model: Model, request: Request) -> Damage:
             raise UserError(f"--{request.options.given()[0]} goes with --task, not with --operator")
         return request.operator
     task = TASKS[request.task]
-    task.check(request.task, request.options, model.shape)
+    task.check(request.task, request.options, model.item_shape)
     return task.operator(request.options)
 
 
@@ -184,7 +185,8 @@ def _restore_file(
     started = time.perf_counter()
     seen = observe(model, path, damage, request)
     given, codec = seen.given, model.card.codec
-    frame = framed(seen.observation)
+    # A latent model knows pictures of one size only.
+    frame = Framed(seen.observation) if isinstance(codec, LatentCodec) else framed(seen.observation)
     scaled = in_model_scale(codec, frame.observation)
     restored = restore(
         model,

@@ -146,9 +146,9 @@ def scores(
         if isinstance(codec, LatentCodec):
             prior = Prior(denoiser, trace, probes, steps, evaluations, force, ids, cond)
             items = codec.items.encode(np.asarray(data.items[rows])).to(x.device)
-            for k, (tally, law) in enumerate(((ode, prior.ode), (bound, prior.variational))):
+            for k, (tally, of_latent) in enumerate(((ode, prior.ode), (bound, prior.variational))):
                 with tally.clock():
-                    part = latent_bound(codec, items, law, draws=max(2, importance_samples), seed=seed, ids=ids)
+                    part = latent_bound(codec, items, of_latent, draws=max(2, importance_samples), seed=seed, ids=ids)
                     tally.add(-part.value, part.standard_error, part.evaluations, part.products)
                 if progress is not None:
                     progress(2 * done + k + 1, 2 * len(batches))

@@ -122,7 +122,9 @@ class Logistic(Law):
 
     def mean(self, given: Tensor) -> Tensor:
         mean, _, log_weight = self._parts(given)
-        return (log_weight.exp() * mean).sum(1).clamp(-1.0, 1.0)
+        middle = (log_weight.exp() * mean).sum(1)
+        # What is restored through a decoder is pulled back from beyond the ends, too: the gradient passes them.
+        return middle.clamp(-1.0, 1.0).detach() + (middle - middle.detach())
 
     def sample(self, given: Tensor, stream: Stream, *, step: int = 0) -> Tensor:
         mean, log_scale, log_weight = self._parts(given)

@@ -15,6 +15,7 @@ from .fourier import PartialFourier, RadialFourier
 from .kernels import gaussian_kernel, motion_kernel
 from .local_blur import Blur, VaryingBlur
 from .masks import Box, Brush, HalfPlane, Mask, Masked, RandomMask, Text
+from .nonlinear import Behind
 from .patterns import box_mask, brush_mask, half_plane_mask, random_mask, text_mask
 from .resample import Bicubic, Downsample
 from .sensing import BlockSensing, GaussianSensing, HadamardSensing
@@ -62,6 +63,7 @@ OPERATORS: Registry[Callable[..., Operator]] = Registry(
 __all__ = [
     "OPERATORS",
     "AxisWise",
+    "Behind",
     "Bicubic",
     "BlockSensing",
     "Blur",

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -65,6 +65,7 @@ class Operator(ABC):
     """
 
     shape: tuple[int, ...] | None = field(default=None, kw_only=True)
+    linear: ClassVar[bool] = True  # but for `nonlinear.Behind`
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

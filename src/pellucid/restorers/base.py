@@ -62,10 +62,12 @@ class Restorer(ABC):
     Attributes:
         posterior: whether repeated runs are meant as draws from p(x_0 given y); else each is a point estimate.
         learned: whether it uses the denoiser at all (classical methods do not).
+        nonlinear: whether it serves what is seen through a decoder too, `operators.Behind`.
     """
 
     posterior: ClassVar[bool]
     learned: ClassVar[bool] = True
+    nonlinear: ClassVar[bool] = False
 
     def check(self, observation: Observation) -> None:  # noqa: B027 - serving all is a choice, not a gap
         """Raises a UserError where the method cannot serve the observation. Serves all by default."""

@@ -43,6 +43,7 @@ class DiffPIR(Wrapper):
     weight: float = 1.0
     zeta: float | None = None
     posterior: ClassVar[bool] = False
+    nonlinear: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.weight > 0:

@@ -5,7 +5,8 @@ With r = y - A x_0(x_t), the state that a solver moved to is changed by
     x_s <- x_s - zeta/|r| grad_{x_t} |r|^2                                                                         (1)
 
 (Chung et al., "Diffusion Posterior Sampling for General Noisy Inverse Problems", 2023, algorithm 1 with the step size
-of their section D.1, zeta_i = zeta'/|r|). The gradient takes the denoiser's derivative; A need be no more than linear.
+of their section D.1, zeta_i = zeta'/|r|). The gradient takes the denoiser's derivative; A need be no more than linear,
+or linear behind a decoder.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class DPS(Wrapper):
     zeta: float | None = None
     capped: bool = True
     posterior: ClassVar[bool] = False
+    nonlinear: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.zeta is not None and not self.zeta > 0:

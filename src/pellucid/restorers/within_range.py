@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..foundations.rng import Stream
 from ..operators.base import Operator
+from ..operators.nonlinear import Behind
 from .base import Observation
 
 _PROBED = 4096  # random values that an average over directions is taken of, where items are that small
@@ -24,6 +25,9 @@ def within_range(observation: Observation) -> tuple[Observation, float]:
     small items, a few percent.
     """
     operator, y = observation.operator, observation.y
+    if isinstance(operator, Behind):  # what a decoder cannot explain is no more than what A cannot
+        seen, rank = within_range(Observation(operator.operator, y, observation.noise))
+        return replace(observation, y=seen.y), rank
     if operator.system is not None:
         rank = float(operator.system.kept.sum())
     else:
