@@ -56,8 +56,11 @@ class TableOracle:
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Equation (1) as log-probabilities, (B, L, K) float64."""
-        joint = self.posterior(x, t)
-        return torch.einsum("bn,nlk->blk", joint, self._one_hot()).log()
+        if t.ndim == 0:
+            # A batch at one time holds few different items where few are possible.
+            x, which = x.unique(dim=0, return_inverse=True)
+            return self._places(x, t)[which]
+        return self._places(x, t)
 
     def posterior(self, x: Tensor, t: Tensor) -> Tensor:
         """p(x_0 given x_t) of whole items, (B, N) float64."""
@@ -92,8 +95,9 @@ class TableOracle:
         """The denoiser of some items of a batch: itself, as it knows of no batch."""
         return self
 
-    def _one_hot(self) -> Tensor:
-        return F.one_hot(self.items, self.process.num_symbols).double()
+    def _places(self, x: Tensor, t: Tensor) -> Tensor:
+        one_hot = F.one_hot(self.items, self.process.num_symbols).double()
+        return torch.einsum("bn,nlk->blk", self.posterior(x, t), one_hot).log()
 
     def _log_weights(self) -> Tensor:
         return (self.weights.double() / self.weights.double().sum()).log()

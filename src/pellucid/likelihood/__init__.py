@@ -6,6 +6,7 @@ from .classify import Classified, classify
 from .decoders import DECODERS, Categorical, Discretised, Normal
 from .dequantise import Dequantisation, UniformNoise, VariationalNoise, dequantised, fit_noise
 from .ode import LogProb, log_prob
+from .tokens import TokenBound, token_nelbo
 from .trace import TRACES
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Discretised",
     "LogProb",
     "Normal",
+    "TokenBound",
     "UniformNoise",
     "VariationalNoise",
     "bits_per_dim",
@@ -25,5 +27,6 @@ __all__ = [
     "dequantised",
     "fit_noise",
     "log_prob",
+    "token_nelbo",
     "vlb",
 ]

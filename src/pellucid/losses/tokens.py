@@ -7,22 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..denoisers import Denoiser
-from ..foundations.errors import UserError
-from ..processes.symbols import Symbols
-
-
-def symbols_process(denoiser: Denoiser) -> Symbols:
-    """The denoiser's process on symbols.
-
-    Raises:
-        UserError: a process on anything else.
-    """
-    process = denoiser.process
-    if not isinstance(process, Symbols):
-        raise UserError(
-            f"this needs symbols; the model's process, {type(process).__name__}, is on numbers: use a model of tokens"
-        )
-    return process
+from ..processes.symbols import symbols
 
 
 def token_losses(denoiser: Denoiser, x0: Tensor, t: Tensor, noise: Tensor, **cond: Any) -> Tensor:
@@ -36,7 +21,7 @@ def token_losses(denoiser: Denoiser, x0: Tensor, t: Tensor, noise: Tensor, **con
         noise: uniform numbers, (B, L).
         cond: conditions, passed to the denoiser.
     """
-    process = symbols_process(denoiser)
+    process = symbols(denoiser.process, "the loss of tokens")
     x = process.corrupt(x0, t, noise)
     # Through __call__, so that distributed wrappers, compilation and hooks see it.
     return process.integrand(denoiser(x, t, **cond), x0, x, t)

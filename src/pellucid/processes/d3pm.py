@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..foundations.errors import UserError
-from .symbols import Symbols, certain, divergence, weighed
+from .symbols import Symbols, weighed
 
 _ROUND_OFF = 1e-9  # that a row of a matrix may miss 1 by
 _LARGEST = 1 << 28  # numbers in all matrices: 2 GiB, and as much for their products
@@ -124,9 +124,9 @@ class D3PM(Symbols):
     def integrand(self, prediction: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """T times equation (3), for the step that t ends: a time between two steps counts for the later."""
         upper = (t.double() * self.num_steps - 1e-6 * self.num_steps).ceil().clamp_min(1)
-        t, s = upper / self.num_steps, (upper - 1) / self.num_steps
-        exact = self.bridge_law(x, certain(x0, self.num_symbols), t, s)
-        return self.num_steps * divergence(exact, self.bridge_law(x, prediction, t, s))
+        return self.num_steps * self.step_divergence(
+            prediction, x0, x, upper / self.num_steps, (upper - 1) / self.num_steps
+        )
 
     def weight(self, t: Tensor) -> Tensor:
         """1: the plain cross-entropy, which Austin et al. add to the bound (equation 5)."""

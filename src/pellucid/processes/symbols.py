@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..foundations.errors import UserError
 from ..foundations.rng import Stream
 from .base import Process
 
@@ -129,9 +130,24 @@ class Symbols(Process):
         return pick(self.bridge_law(x, x0, t, s), noise)
 
     def prior_kl(self, x0: Tensor) -> Tensor:
+        return self.prior_divergence(x0).flatten(1).sum(1)
+
+    def prior_divergence(self, x0: Tensor) -> Tensor:
+        """`prior_kl` place by place, (B, *)."""
         one = torch.ones((), dtype=torch.float64)
-        law, prior = self.corrupt_law(x0, one), self.prior_law().to(x0.device)
-        return divergence(law, prior).flatten(1).sum(1)
+        return divergence(self.corrupt_law(x0, one), self.prior_law().to(x0.device))
+
+    def step_divergence(self, prediction: Tensor, x0: Tensor, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """KL(q(x_s given x_t, x_0) to p(x_s given x_t)) in nats, place by place, (B, *): what a step from t to s adds
+        to the bound in discrete time; with s = 0 it is -log p(x_0 given x_t).
+
+        Args:
+            prediction: a denoiser's logits at (x, t), (B, *, K).
+            x0, x: the data and what they were corrupted to, (B, *).
+            t, s: () or (B,), s < t.
+        """
+        exact = self.bridge_law(x, certain(x0, self.num_symbols), t, s)
+        return divergence(exact, self.bridge_law(x, prediction, t, s))
 
     def cross_entropy(self, prediction: Tensor, x0: Tensor) -> Tensor:
         """-log p(x_0 given x_t) in nats, place by place, (B, *), in the logits' precision."""
@@ -141,6 +157,20 @@ class Symbols(Process):
     def loss(self, prediction: Tensor, x0: Tensor, t: Tensor) -> Tensor:
         """`weight` times the mean cross-entropy of a place, (B,)."""
         return self.weight(t) * self.cross_entropy(prediction, x0).flatten(1).mean(1)
+
+
+def symbols(process: Process, purpose: str) -> Symbols:
+    """The process, where it is on symbols.
+
+    Raises:
+        UserError: another process.
+    """
+    if not isinstance(process, Symbols):
+        raise UserError(
+            f"{purpose} needs symbols, and the model's process, {type(process).__name__}, is on numbers: "
+            "use a model of tokens"
+        )
+    return process
 
 
 def divergence(p: Tensor, q: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class CachedAncestral:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        process, mask = masking(denoiser, "cached")
+        process, mask = masking(denoiser, "the solver cached")
         if carry is None:
             logits = denoiser(x, t)
         else:

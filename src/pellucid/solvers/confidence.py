@@ -50,7 +50,7 @@ class Confidence:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        process, mask = masking(denoiser, "confidence")
+        process, mask = masking(denoiser, "the solver confidence")
         logits = denoiser(x, t).double().flatten(1, -2)
         shape, x = x.shape, x.flatten(1)
         u, ranks = noise.flatten(2)

@@ -35,7 +35,7 @@ class FirstHitting:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        process, mask = masking(denoiser, "first-hitting")
+        process, mask = masking(denoiser, "the solver first-hitting")
         shape, x = x.shape, x.flatten(1)
         when, what = noise.flatten(2)
         level = when * process.survival.lost(t).item()  # 1 - alpha at which a place is restored

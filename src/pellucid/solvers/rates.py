@@ -31,7 +31,7 @@ class _Jumps(ABC):
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        process = categorical(denoiser, self.name)
+        process = categorical(denoiser, f"the solver {self.name}")
         x0 = denoiser(x, t)
         if s == 0:
             return process.bridge(x, x0, t, s, noise[0]), carry

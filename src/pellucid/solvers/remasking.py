@@ -50,7 +50,7 @@ class Remasking:
     def __call__(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, noise: Tensor, carry: Any
     ) -> tuple[Tensor, Any]:
-        process, mask = masking(denoiser, "remasking")
+        process, mask = masking(denoiser, "the solver remasking")
         survival = process.survival
         alpha_t, lost_t, lost_s = (f.item() for f in (survival.alpha(t), survival.lost(t), survival.lost(s)))
         back = min(self.cap, 1.0, self.rescale * lost_s / max(alpha_t, 1e-300))

@@ -1,4 +1,4 @@
-"""What solvers of symbols ask of a process."""
+"""What solvers of symbols, and those who use them, ask of a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..foundations.errors import UserError
 from ..processes.categorical import Categorical
 
 
-def categorical(denoiser: Denoiser, solver: str) -> Categorical:
+def categorical(denoiser: Denoiser, use: str) -> Categorical:
     """The denoiser's process, where it is a categorical one in continuous time.
 
     Raises:
@@ -15,22 +15,17 @@ def categorical(denoiser: Denoiser, solver: str) -> Categorical:
     """
     process = denoiser.process
     if not isinstance(process, Categorical):
-        raise UserError(
-            f"the solver {solver!r} is for symbols in continuous time; this model's process is "
-            f"{type(process).__name__}: use ancestral"
-        )
+        raise UserError(f"{use} is for symbols in continuous time; this model's process is {type(process).__name__}")
     return process
 
 
-def masking(denoiser: Denoiser, solver: str) -> tuple[Categorical, int]:
+def masking(denoiser: Denoiser, use: str) -> tuple[Categorical, int]:
     """The denoiser's process and its mask, where it masks.
 
     Raises:
         UserError: a process without a mask.
     """
-    process = categorical(denoiser, solver)
+    process = categorical(denoiser, use)
     if process.mask is None:
-        raise UserError(
-            f"the solver {solver!r} is for masked models; this one's noise is not a mask: use ancestral or corrected"
-        )
+        raise UserError(f"{use} is for masked models, and this one's noise is not a mask")
     return process, process.mask
