@@ -34,6 +34,13 @@ class DataSettings(Section):
     size: Count | None = Field(None, description="side of the pictures; by the data's rule if absent")
     channels: Count | None = Field(None, description="1 (grey) or 3 (colour); by the data if absent")
     labels: str | None = Field(None, description="a csv with the columns file and label")
+    conditions: dict[str, str] = Field(
+        default_factory=dict,
+        description="kind of a column, by its name: class, tags, vector, text, items; none: unused",
+    )
+    text_model: str | None = Field(
+        None, description="folder of a transformers model that reads texts; learned if absent"
+    )
     holdout: Fraction = Field(0.1, description="fraction of the items held out, by hash")
     flip: bool = Field(False, description="mirror pictures at random while training")
     symbols: str | None = Field(None, description='of texts: "characters", "bytes", "pieces" or "500-pieces"')

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 
 from ..foundations.errors import UserError
 from .arrays import Dataset
+from .column import Column
+from .columns import items_column, notes_of, number, vector_column
+from .infer import ITEMS, NONE, ColumnKinds, plain_name
 from .recognise import dataset_of_array
 
 ITEM_KEYS = ("images", "x", "data", "items")
@@ -29,12 +34,21 @@ def load_npy(path: str | Path, *, labels: str | Path | None = None, kind: str | 
     return dataset_of_array(array, values, kind=kind, name=path.stem)
 
 
-def load_npz(path: str | Path, *, labels: str | None = None, kind: str | None = None) -> Dataset:
+def load_npz(
+    path: str | Path,
+    *,
+    labels: str | None = None,
+    kind: str | None = None,
+    conditions: ColumnKinds | None = None,
+) -> Dataset:
     """A data set of a .npz file: items under images, x, data or items; labels, if any, under labels or y.
 
-    A file with a single array needs no such name. `labels` names the key of the labels, or is "none".
+    A file with a single array needs no such name. `labels` names the key of the labels, or is "none". Further arrays
+    with a value for each item are conditions: words by their kind, numbers (N,) and (N, V) as vectors, and what is
+    itself items (pictures, signals) as that.
     """
     path = Path(path)
+    kinds = conditions or ColumnKinds()
     try:
         # opened here, because NumPy leaves a damaged file open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -42,52 +56,63 @@ def load_npz(path: str | Path, *, labels: str | None = None, kind: str | None = 
             label_key = _label_key(keys, labels, path)
             items_key = _items_key([key for key in keys if key != label_key and key not in LABEL_KEYS], path)
             items, values = archive[items_key], None if label_key is None else archive[label_key]
+            others = {key: archive[key] for key in keys if key not in (items_key, label_key, *LABEL_KEYS)}
     except UserError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, MemoryError) as error:
         raise _not_loaded(path, error) from error
-    return dataset_of_array(items, values, kind=kind, name=path.stem)
+    found = dataset_of_array(items, values, kind=kind, name=path.stem)
+    others = {key: array for key, array in others.items() if array.shape[:1] == (len(found),)}
+    kinds.check(list(others))
+    return _with_columns(found, [_array_column(key, array, kinds) for key, array in others.items()])
 
 
-def load_csv(path: str | Path, *, labels: str | None = None) -> Dataset:
+def load_csv(path: str | Path, *, labels: str | None = None, conditions: ColumnKinds | None = None) -> Dataset:
     """Points of a csv file: one row a point, one column a coordinate, separated by commas, semicolons or tabs.
 
     A first row that is not all numbers is taken as the header. A column named label (any case), or the one that
-    `labels` names, holds the labels; "none" drops it. A cell that is empty, not a number, NaN or infinite is refused
-    with its line and column.
+    `labels` names, holds the labels; "none" drops it. Other columns without one number in them are conditions, as are
+    those that `conditions` names. Any other cell that is empty, not a number, NaN or infinite is refused with its line
+    and column.
     """
     path = Path(path)
+    kinds = conditions or ColumnKinds()
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{str(path)!r} is not a text file in UTF-8; save the table as csv in UTF-8") from error
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(place, line) for place, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise UserError(f"{str(path)!r} is empty; give one row for each point")
     delimiter = max(_DELIMITERS, key=lines[0][1].count)
     rows = [(n, [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]) for n, line in lines]
-    has_header = any(_number(cell) is None for cell in rows[0][1])
+    has_header = any(number(cell) is None for cell in rows[0][1])
     width = len(rows[0][1])
     header = tuple(rows[0][1]) if has_header else tuple(f"column {i + 1}" for i in range(width))
     rows = rows[1:] if has_header else rows
     if not rows:
         raise UserError(f"{str(path)!r} has a header and no rows; give one row for each point")
     at = _label_column(header, labels, has_header, path)
-    values = np.empty((len(rows), width - (at is not None)), np.float64)
-    words: list[str] = []
-    for i, (number, cells) in enumerate(rows):
+    for line, cells in rows:
         if len(cells) != width:
-            raise UserError(f"{path}, line {number}: {len(cells)} cells where the first row has {width}")
+            raise UserError(f"{path}, line {line}: {len(cells)} cells where the first row has {width}")
+    told = [j for j in range(width) if j != at and (header[j] in kinds.kinds or _worded([row[j] for _, row in rows]))]
+    kinds.check([column for j, column in enumerate(header) if j != at])
+    points = [j for j in range(width) if j != at and j not in told]
+    values = np.empty((len(rows), len(points)), np.float64)
+    words: list[str] = []
+    for i, (line, cells) in enumerate(rows):
         if at is not None:
             words.append(cells[at])
             if not cells[at]:
-                raise UserError(f"{path}, line {number}: the label in column {header[at]!r} is missing")
-        values[i] = [_cell(cells[j], header[j], number, path) for j in range(width) if j != at]
+                raise UserError(f"{path}, line {line}: the label in column {header[at]!r} is missing")
+        values[i] = [_cell(cells[j], header[j], line, path) for j in points]
     if not values.shape[1]:
         raise UserError(f"{path} has no column of numbers")
-    columns = tuple(column for j, column in enumerate(header) if j != at)
+    columns = tuple(header[j] for j in points)
     drop = at is None or labels == "none"
-    return dataset_of_array(values, None if drop else np.array(words), kind="points", name=path.stem, columns=columns)
+    found = dataset_of_array(values, None if drop else np.array(words), kind="points", name=path.stem, columns=columns)
+    return _with_columns(found, [kinds.column(header[j], [row[j] for _, row in rows]) for j in told])
 
 
 def read_array(path: str | Path) -> NDArray[Any]:
@@ -105,6 +130,37 @@ def _load_npy(path: Path, map_above: int | None) -> NDArray[Any]:
         loaded.close()
         raise UserError(f"{str(path)!r} holds several arrays; name it .npz")
     return loaded
+
+
+def _with_columns(ds: Dataset, columns: Sequence[Column | None]) -> Dataset:
+    """The data set with columns, and what a person should know of them."""
+    found = tuple(column for column in columns if column is not None)
+    notes = [note for column in found for note in notes_of(column)]
+    return replace(ds, columns=found, notes=(*ds.notes, *notes)) if found else ds
+
+
+def _array_column(key: str, array: NDArray[Any], kinds: ColumnKinds) -> Column | None:
+    """What an array beside the items says of them."""
+    asked = kinds.kinds.get(key)
+    if asked == NONE:
+        return None
+    if array.dtype.kind in "US" or (asked not in (None, "vector", ITEMS) and array.ndim == 1):
+        words = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+        return kinds.column(key, words.astype(str).tolist())
+    if array.dtype.kind not in "biuf" or asked not in (None, "vector", ITEMS):
+        raise UserError(
+            f"the array {key!r} of {array.dtype} and shape {array.shape} cannot be {asked or 'a condition'}"
+        )
+    if array.ndim <= 2 and asked != ITEMS:
+        return vector_column(plain_name(key), array)
+    found = dataset_of_array(array, name=key)
+    return items_column(plain_name(key), np.asarray(found.items), found.codec)
+
+
+def _worded(cells: Sequence[str]) -> bool:
+    """Whether a column holds words and no numbers."""
+    filled = [cell for cell in cells if cell]
+    return bool(filled) and all(number(cell) is None for cell in filled)
 
 
 def _not_loaded(path: Path, error: Exception) -> UserError:
@@ -154,15 +210,8 @@ def _label_column(header: tuple[str, ...], asked: str | None, has_header: bool, 
     return header.index(str(asked))
 
 
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
 def _cell(cell: str, column: str, line: int, path: Path) -> float:
-    value = _number(cell)
+    value = number(cell)
     if value is None or not math.isfinite(value):
         what = "is empty" if not cell else f"holds {cell!r}"
         raise UserError(

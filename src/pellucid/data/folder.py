@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,12 @@ from ..foundations.errors import UserError
 from .arrays import Dataset, encode_labels
 from .cache import cached, forget
 from .codecs import ImageCodec
-from .folder_labels import label_table, labels_of
-from .images import Rejected, Unreadable, decode, quiet
-from .survey import THREADS, Survey, choose_size, nothing_readable, survey_folder
+from .column import Column
+from .columns import items_column
+from .folder_labels import CAPTION, labels_of, read_captions, read_table, sidecars
+from .images import Rejected, Unreadable, decode, quiet, read_picture
+from .infer import ColumnKinds
+from .survey import THREADS, Survey, choose_size, find_files, nothing_readable, survey_folder
 
 Progress = Callable[[int, int], None]  # (done, total)
 
@@ -35,6 +38,7 @@ def load_folder(
     channels: int | None = None,
     labels_csv: str | Path | None = None,
     *,
+    conditions: ColumnKinds | None = None,
     progress: Progress | None = None,
     survey: Survey | None = None,
     memory_limit: int = MEMORY_LIMIT,
@@ -46,12 +50,16 @@ def load_folder(
 
     Labels come from a csv with the columns file and label (`labels_csv`, or a `labels.csv` in the folder); else, where
     every picture lies in a sub-folder and there are at least two of them, from the names of the first sub-folders.
+    Further columns of the csv, those of a `metadata.csv` in the folder (file_name, text, ...) and captions beside the
+    pictures (a.txt for a.png) become conditions.
 
     Args:
         path: the folder.
         size: the side in pixels; None chooses by `choose_size`.
         channels: 1 or 3; None takes 1 if all pictures are grey, else 3.
-        labels_csv: a csv of labels, whose file names are relative to the folder; "none" reads no labels at all.
+        labels_csv: a csv of labels, whose file names are relative to the folder; "none" reads no labels at all, and no
+            conditions.
+        conditions: what the columns are, where their cells should not tell.
         progress: called with (done, total) now and then.
         survey: what `survey_folder` found, to spare reading the headers twice.
         memory_limit: in bytes; larger data sets are decoded once into a file of the cache and memory-mapped.
@@ -66,7 +74,7 @@ def load_folder(
         raise UserError(f"pictures have 1 channel (grey) or 3 (colour), got {channels}")
     survey = survey or survey_folder(path, labels_csv=labels_csv)
     side = size or choose_size(survey.headers)
-    table = label_table(path, labels_csv)  # before the long work, so that its mistakes are told at once
+    table = read_table(path, labels_csv)  # before the long work, so that its mistakes are told at once
     items, good, reasons = _decoded(survey, side, channels, progress, memory_limit)
     names = survey.names()
     rejected = [*survey.rejected, *(Rejected(names[row], reason) for row, reason in reasons.items())]
@@ -77,16 +85,43 @@ def load_folder(
     animated = sum(survey.headers[row].frames > 1 for row in good)
     if animated:
         notes.append(f"of {animated} pictures with several frames the first frame is taken")
-    values, note = (None, None) if labels_csv == "none" else labels_of(kept, table)
+    values, note = (None, None) if labels_csv == "none" else labels_of(kept, table.labels)
     notes += [note] if note else []
-    strays = sorted(set(table or ()) - set(names) - {entry.path for entry in rejected})
+    strays = sorted(table.files - set(names) - {entry.path for entry in rejected})
     if strays:
         notes.append(f"{len(strays)} rows of the labels csv name no file of the folder, such as {strays[0]!r}")
+    cells = {column: [known.get(name, "") for name in kept] for column, known in table.columns.items()}
+    texts = {} if labels_csv == "none" else sidecars(find_files(path))
+    if texts and CAPTION in cells:
+        notes.append("captions come from the table; the text files beside the pictures are not read")
+    elif texts:
+        told = read_captions({name: texts[path / name] for name in kept if path / name in texts})
+        cells[CAPTION] = [told.get(name, "") for name in kept]
+    columns, remarks = (conditions or ColumnKinds()).columns(cells, partial(_beside, path, side))
+    notes += remarks
     labels, label_names = (None, ()) if values is None else encode_labels(np.array(values))
     codec = ImageCodec(items.shape[1], side, side)
     rejected.sort(key=lambda entry: entry.path)
     name = path.resolve().name or "pictures"
-    return Dataset(items, labels, label_names, codec, name, tuple(rejected), tuple(notes))
+    return Dataset(items, labels, label_names, codec, name, tuple(rejected), tuple(notes), columns=columns)
+
+
+def _beside(path: Path, side: int, name: str, cells: Sequence[str]) -> Column:
+    """The column of the pictures that a table's cells name, each as a square; grey where all of them are."""
+    squares = {}
+    for cell in sorted(set(cells) - {""}):
+        try:
+            squares[cell] = square(read_picture(path / cell), side)
+        except (Unreadable, OSError) as error:
+            raise UserError(f"the picture {cell!r} in the column {name!r} cannot be read: {error}") from None
+    channels = 1 if all(picture.mode == "L" for picture in squares.values()) else 3
+    values = np.zeros((len(cells), channels, side, side), np.uint8)
+    for value, cell in zip(values, cells, strict=True):
+        if cell:
+            picture = squares[cell] if channels == 1 else squares[cell].convert("RGB")
+            value[:] = np.moveaxis(np.atleast_3d(np.asarray(picture)), -1, 0)
+    known = np.array([bool(cell) for cell in cells])
+    return items_column(name, values, ImageCodec(channels, side, side), None if known.all() else known)
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:

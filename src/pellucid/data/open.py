@@ -15,6 +15,7 @@ from .builtin import BUILTIN
 from .files import load_csv, load_npy, load_npz
 from .folder import Progress, load_folder
 from .images import picture_format
+from .infer import ColumnKinds
 from .recognise import dataset_of_array
 from .texts import TEXT_SUFFIX, TEXTS, Reading, load_text
 
@@ -29,6 +30,7 @@ def open_dataset(
     labels: Labels = None,
     kind: str | None = None,
     reading: Reading | None = None,
+    conditions: ColumnKinds | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Opens a data set.
@@ -42,13 +44,15 @@ def open_dataset(
             column; for arrays an array (N,). "none" reads no labels, of built-in sets too. None takes what is there.
         kind: "image", "points" or "signal", for arrays that can be read in two ways.
         reading: of texts: how they become tokens.
+        conditions: what the further columns of folders, .npz and .csv files are, where they should not tell themselves,
+            and which frozen model reads texts.
         progress: called with (done, total) while a folder is decoded.
 
     Raises:
         UserError: no such data, options that do not apply, or data that cannot be read.
     """
     if isinstance(source, np.ndarray):
-        _refuse("an array", size=size, channels=channels)
+        _refuse("an array", size=size, channels=channels, conditions=conditions)
         if labels is not None and not isinstance(labels, np.ndarray):
             raise UserError("the labels of an array are an array of shape (N,)")
         return dataset_of_array(source, labels, kind=kind)
@@ -61,28 +65,33 @@ def open_dataset(
         _refuse(f"{name!r}, which is no text,", reading=reading)
     if path.is_dir():
         _refuse("a folder of pictures", kind=None if kind == "image" else kind)
-        return load_folder(path, size, channels, labels, progress=progress)
+        return load_folder(path, size, channels, labels, conditions=conditions, progress=progress)
     if path.is_file():
         _refuse(f"the file {str(source)!r}", size=size, channels=channels)
-        return load_text(path, reading or Reading()) if texts else _open_file(path, labels, kind)
+        if texts:
+            _refuse(f"the text {str(source)!r}", conditions=conditions)
+            return load_text(path, reading or Reading())
+        return _open_file(path, labels, kind, conditions)
     if name in BUILTIN:
         others = None if labels == "none" else labels
         _refuse(f"the built-in {name!r}", size=size, channels=channels, labels=others, kind=kind)
         found = TEXTS[name](reading) if texts else BUILTIN[name]()
+        found = found if conditions is None else conditions.applied(found)
         return replace(found, labels=None, label_names=()) if labels == "none" else found
     raise _no_data(name, path)
 
 
-def _open_file(path: Path, labels: str | Path | None, kind: str | None) -> Dataset:
+def _open_file(path: Path, labels: str | Path | None, kind: str | None, conditions: ColumnKinds | None) -> Dataset:
     suffix = path.suffix.lower()
     word = None if labels is None else str(labels)
     if suffix == ".npy":
+        _refuse(f"the file {str(path)!r}", conditions=conditions)
         return load_npy(path, labels=word, kind=kind)
     if suffix == ".npz":
-        return load_npz(path, labels=word, kind=kind)
+        return load_npz(path, labels=word, kind=kind, conditions=conditions)
     if suffix in (".csv", ".tsv"):
         _refuse(f"the file {str(path)!r}", kind=None if kind == "points" else kind)
-        return load_csv(path, labels=word)
+        return load_csv(path, labels=word, conditions=conditions)
     with path.open("rb") as file:
         if picture_format(file.read(16)):
             raise UserError(f"{str(path)!r} is one picture; give the folder that holds all of them")

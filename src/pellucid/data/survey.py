@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..foundations.errors import UserError
+from .folder_labels import read_table, sidecars, table_files
 from .images import Header, Rejected, Unreadable, header_of, quiet
 
 SIZES = (16, 32, 64)
@@ -46,7 +47,8 @@ def find_files(path: Path) -> list[Path]:
 
 
 def survey_folder(path: str | Path, *, labels_csv: str | Path | None = None) -> Survey:
-    """Reads the header of every picture in a folder.
+    """Reads the header of every picture in a folder, but for those that its tables name as something that belongs to
+    another.
 
     Raises:
         UserError: a folder that is missing, empty or without one readable picture.
@@ -54,23 +56,26 @@ def survey_folder(path: str | Path, *, labels_csv: str | Path | None = None) -> 
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"no folder {str(path)!r}; give a folder of pictures")
-    lists = {path / "labels.csv"} | ({Path(labels_csv)} if labels_csv else set())  # tables, not pictures
-    candidates = [file for file in find_files(path) if file not in lists]
+    table, files = read_table(path, labels_csv), find_files(path)
+    beside = {path / cell for column in table.columns.values() for cell in column.values() if cell}
+    others = {*table_files(path, None), *table_files(path, labels_csv), *sidecars(files).values()}
+    others |= beside - {path / name for name in table.files}
+    candidates = [file for file in files if file not in others]
     if not candidates:
         raise UserError(
             f"the folder {str(path)!r} holds no files; put PNG, JPEG, GIF, BMP, TIFF or WEBP pictures in it"
         )
-    files, headers, rejected = [], [], []
+    found, headers, rejected = [], [], []
     with quiet(), ThreadPoolExecutor(THREADS) as pool:
         for file, result in zip(candidates, pool.map(_header_or_reason, candidates), strict=True):
             if isinstance(result, Header):
-                files.append(file)
+                found.append(file)
                 headers.append(result)
             else:
                 rejected.append(Rejected(file.relative_to(path).as_posix(), result))
-    if not files:
+    if not found:
         raise nothing_readable(path, rejected)
-    return Survey(path, tuple(files), tuple(headers), tuple(rejected))
+    return Survey(path, tuple(found), tuple(headers), tuple(rejected))
 
 
 def choose_size(headers: tuple[Header, ...]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ..config import Config
 from ..data.arrays import Dataset, split
 from ..data.conditions import Part
+from ..data.infer import ColumnKinds
 from ..data.open import open_dataset
 from ..data.texts import Reading
 from ..foundations.errors import UserError
@@ -90,12 +91,14 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
     settings = config.data
     given = (settings.symbols, settings.length, settings.cut)
     reading = None if given == (None, None, None) else Reading(*given)
+    asked = bool(settings.conditions or settings.text_model)
     dataset = open_dataset(
         config.data.source,
         size=settings.size,
         channels=settings.channels,
         labels=settings.labels,
         reading=reading,
+        conditions=ColumnKinds(settings.conditions, settings.text_model) if asked else None,
     )
     return split(dataset, settings.holdout)
 
