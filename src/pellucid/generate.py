@@ -22,6 +22,7 @@ from .sampling import asked_for, guided, settings_for, solver_for
 from .solvers import Solver
 from .solvers.base import Callback
 from .solvers.base import sample as integrate
+from .token_model import TokenModel
 
 
 def sample(
@@ -130,7 +131,9 @@ def sample(
     return torch.cat(parts)
 
 
-def gallery(model: Model, samples: Tensor, labels: Tensor | None, captions: Sequence[str] | None = None) -> Image.Image:
+def gallery(
+    model: Model | TokenModel, samples: Tensor, labels: Tensor | None, captions: Sequence[str] | None = None
+) -> Image.Image:
     """Samples at one look: each over its caption where there are captions; else a row for each label where there are
     labels; a plot where they are no pictures.
 

@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .autoencoders import VAE, AutoencoderSpec, Decoded, DiagonalNormal, build_autoencoder
+from .autoencoders import VAE, AutoencoderSpec, Decoded, DiagonalNormal, Quantised, build_autoencoder
+from .codes import CodesCodec
 from .data.codecs import Codec, codec_from_json
 from .foundations.errors import UserError
 from .foundations.rng import Stream
@@ -143,7 +144,7 @@ def as_trained(codec: Codec, items: NDArray[Any], stream: Stream) -> Tensor:
 
 
 def read_codec(fields: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> Codec:
-    """The codec of a card: of items, or of latents with the autoencoder's weights from the same checkpoint.
+    """The codec of a card: of items, or of latents or codes with the autoencoder's weights from the same checkpoint.
 
     Args:
         fields: what `to_json` wrote.
@@ -152,11 +153,13 @@ def read_codec(fields: Mapping[str, Any], weights: Mapping[str, Tensor] | None) 
     Raises:
         UserError: fields that do not fit, or weights that are missing or others than the card names.
     """
-    if fields.get("kind") != LatentCodec.kind:
+    kind = fields.get("kind")
+    if kind not in (LatentCodec.kind, CodesCodec.kind):
         return codec_from_json(dict(fields))
-    if any(name not in fields for name in _FIELDS):
+    expected = _FIELDS if kind == LatentCodec.kind else _FIELDS[:2]
+    if any(name not in fields for name in expected):
         raise UserError(
-            f"a latent codec has the fields {', '.join(_FIELDS)}: the file is damaged or of another version"
+            f"a {kind} codec has the fields {', '.join(expected)}: the file is damaged or of another version"
         )
     if weights is None:
         raise UserError(f"the model's autoencoder is missing: {WEIGHTS} belongs beside its weights; restore a copy")
@@ -168,7 +171,10 @@ def read_codec(fields: Mapping[str, Any], weights: Mapping[str, Tensor] | None) 
         )
     autoencoder = dict(fields["autoencoder"])
     network = build_autoencoder(AutoencoderSpec.from_json(autoencoder["network"]))
-    assert isinstance(network, VAE)
     network.load_state_dict(dict(weights))
     network.eval().requires_grad_(False)
+    if kind == CodesCodec.kind:
+        assert isinstance(network, Quantised)
+        return CodesCodec(network, autoencoder)
+    assert isinstance(network, VAE)
     return LatentCodec(network, autoencoder, tuple(fields["mean"]), tuple(fields["std"]), float(fields["error"]))

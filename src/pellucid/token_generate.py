@@ -17,7 +17,7 @@ from .generate import batch_for
 from .guidance.logits import GuidedLogits
 from .processes.categorical import Categorical
 from .processes.survival import even_times
-from .solvers import SOLVERS
+from .solvers import TOKEN_SOLVERS
 from .solvers.base import sample as integrate
 from .token_model import TokenModel
 
@@ -52,8 +52,8 @@ def token_settings(
         default.guidance if guidance is None else guidance,
         seed,
     )
-    if chosen.solver not in SOLVERS:
-        raise unknown("solver", chosen.solver, SOLVERS)
+    if chosen.solver not in TOKEN_SOLVERS:
+        raise unknown("solver", chosen.solver, TOKEN_SOLVERS)
     if chosen.steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
     if guidance not in (None, 1.0) and not model.card.schema:
@@ -86,7 +86,7 @@ def sample_tokens(
         label: a class, or several in turn; "none" for no class. All in turn where nothing at all is asked for.
         text: a text, or several in turn, for the model's one column of texts.
         where: value, or several in turn, of any condition by its name.
-        solver: a name among `SOLVERS` that works on symbols.
+        solver: a name among `TOKEN_SOLVERS`.
         steps: steps of the time grid, each of which restores the same share of symbols.
         guidance: scale w of `GuidedLogits`; 1 is the plain conditional model.
         seed: any integer.
@@ -124,6 +124,6 @@ def sample_tokens(
 
         stream = Stream.of(seed, ids, device=model.device)
         x = process.prior(process.draw(stream, model.shape, step=0)[0, 0])
-        mover = SOLVERS[settings.solver]()
+        mover = TOKEN_SOLVERS[settings.solver]()
         made.append(integrate(denoiser, x, times, mover, stream=stream, callback=follow, **conditions.at(ids)))
     return torch.cat(made)

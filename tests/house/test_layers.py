@@ -33,9 +33,11 @@ LINES: list[set[str]] = [
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
     {"train.checkpoint", "train.run"},
+    {"codes"},
     {"latent"},
     {"model"},
     {"autoencoder_model", "classifier_model", "latent_bound", "token_model"},
+    {"guides"},
     {"asked"},
     {"sampling"},
     {"auto"},

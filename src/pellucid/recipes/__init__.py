@@ -12,7 +12,7 @@ from .images import IMAGES
 from .latent import LATENT
 from .photos import PHOTOS
 from .points import POINTS
-from .texts import NAMES, TEXT, VERSES
+from .texts import NAMES, PRIOR, TEXT, VERSES
 
 RECIPES: Registry[Recipe] = Registry(
     "recipe",
@@ -34,6 +34,7 @@ RECIPES: Registry[Recipe] = Registry(
             NAMES,
             VERSES,
             TEXT,
+            PRIOR,
         )
     },
 )

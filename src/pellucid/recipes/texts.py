@@ -28,6 +28,18 @@ VERSES = Recipe(
     },
 )
 
+PRIOR = Recipe(
+    name="prior",
+    summary="Masked diffusion over the codes of a code book: give --autoencoder RUN, or both stages are trained.",
+    settings={
+        "kind": "prior",
+        "data": {"source": "digits", "holdout": 0.2},
+        "process": {"kind": "absorbing", "schedule": "linear"},
+        "training": {"budget": "10m", **_TRAINING, "batch_size": 64},
+        "sampling": {"solver": "ancestral", "steps": 49},
+    },
+)
+
 TEXT = Recipe(
     name="text",
     summary="Your text file: a line an item, or cut into windows.",

@@ -114,7 +114,7 @@ def latent_codec(model: AutoencoderModel, data: Dataset) -> LatentCodec:
     if not isinstance(model.network, VAE):
         raise UserError(
             f"{name} has a code book: its codes are numbers of categories, which need a prior of categories, not "
-            "Gaussian noise. For latent diffusion train a first stage with a continuous code: pellucid train kl"
+            "Gaussian noise: pellucid train prior. Latent diffusion needs a continuous first stage: pellucid train kl"
         )
     if model.card.label_names:
         raise UserError(

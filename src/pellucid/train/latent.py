@@ -73,14 +73,14 @@ class LatentDiffusion(Diffusion):
         config = resolved.config
         if config.autoencoder.source is not None:
             return None
-        budget = _part(config.training.budget, config.autoencoder.share)
+        budget = part_of_budget(config.training.budget, config.autoencoder.share)
         settings = config.model_dump(include={"data", "training", "autoencoder"})
         settings["training"] |= {"budget": budget, "uncertainty": False}
         settings["autoencoder"]["conditional"] = False
         return resolve([("latent diffusion's first stage", {"recipe": "kl", "kind": FIRST, **settings})])
 
     def second_stage(self, resolved: Resolved, first: Run) -> Resolved:
-        left = _part(resolved.config.training.budget, 1 - resolved.config.autoencoder.share)
+        left = part_of_budget(resolved.config.training.budget, 1 - resolved.config.autoencoder.share)
         return resolved.with_values(
             "first stage", {"autoencoder.source": os.path.abspath(first.path), "training.budget": left}
         )
@@ -106,7 +106,7 @@ def _unit(config: Config) -> Config:
     return config.model_copy(update={"process": config.process.model_copy(update={"sigma_data": 1.0})})
 
 
-def _part(budget: str, share: float) -> str:
+def part_of_budget(budget: str, share: float) -> str:
     """A share of a budget, as text."""
     whole = parse_budget(budget)
     return str(

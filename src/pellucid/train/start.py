@@ -26,6 +26,7 @@ from .latent import LatentDiffusion
 from .loop import Observer, State, save, train
 from .plan import Plan
 from .prepare import Prepared, open_split
+from .prior import Prior
 from .run import Run
 from .tokens import Tokens
 from .trainee import Trainee
@@ -46,6 +47,7 @@ KINDS: Registry[Kind] = Registry(
         "diffusion": Diffusion(),
         "latent": LatentDiffusion(),
         "tokens": Tokens(),
+        "prior": Prior(),
         **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS},
         CLASSIFIER: ClassifierKind(),
     },

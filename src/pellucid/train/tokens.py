@@ -20,7 +20,7 @@ from ..model import Card
 from ..nn import NetworkSpec, build
 from ..processes.categorical import CATEGORICALS, Categorical
 from ..processes.survival import SURVIVALS
-from ..solvers import SOLVERS
+from ..solvers import TOKEN_SOLVERS
 from ..token_denoisers import TokenDenoiser
 from ..token_generate import sample_tokens
 from ..token_model import GAUSSIAN, TokenModel, make_categorical, make_token_denoiser, num_symbols
@@ -163,7 +163,7 @@ def _names_checked(config: Config) -> None:
     CATEGORICALS[config.process.kind]
     SURVIVALS[config.process.schedule]
     PRECISIONS[config.training.precision]
-    SOLVERS[config.sampling.solver]
+    TOKEN_SOLVERS[config.sampling.solver]
     if config.network.kind not in (None, "sequence"):
         raise UserError(f"a model of symbols is a sequence network, not {config.network.kind!r}: leave it out")
     if config.training.uncertainty:
