@@ -17,6 +17,7 @@ from .data.arrays import Dataset
 from .data.codecs import PointsCodec, SignalCodec
 from .foundations.errors import UserError
 from .likelihood import bits_per_dim
+from .model import label_ids
 from .score import Score
 
 _CHUNK = 16  # draws of z between two looks at the clock
@@ -111,7 +112,7 @@ def _batches(
             f"hold {data.codec.kind} items of the shape {data.shape}"
         )
     if label is None and model.card.label_names and data.labels is not None:
-        own = [model.card.label_names.index(name) for name in data.label_names]
+        own = label_ids(model.card.label_names, list(data.label_names))
         label = torch.tensor(own)[torch.from_numpy(data.labels)]
     found = []
     for start in range(0, len(data), size):
@@ -140,4 +141,5 @@ def _score(model: AutoencoderModel, name: str, nats: Tensor, errors: Tensor, cal
         evaluations=calls,
         products=0,
         seconds=seconds,
+        each=nats,
     )

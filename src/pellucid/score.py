@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Score:
         evaluations: denoiser calls for each item.
         products: vector-Jacobian products for each item.
         seconds: in all.
+        each: nats of every item, (N,), for differences between models on the same items; no part of the JSON.
     """
 
     method: str
@@ -54,10 +55,13 @@ class Score:
     evaluations: int
     products: int
     seconds: float
+    each: Tensor | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The score as JSON values."""
-        return asdict(self)
+        values = asdict(replace(self, each=None))
+        del values["each"]
+        return values
 
 
 def log_prob(
@@ -245,6 +249,7 @@ class _Tally:
             evaluations=self.calls[0],
             products=self.calls[1],
             seconds=self.seconds,
+            each=nats,
         )
 
 

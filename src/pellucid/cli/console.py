@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 _QUIET_SECONDS = 10.0  # between lines where there is no terminal
+_WIDE = 220
 
 
 def console() -> Console:
@@ -23,6 +25,19 @@ def console() -> Console:
 def say(text: str = "") -> None:
     """A line of result, on standard output."""
     print(text, flush=True)
+
+
+def say_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> None:
+    """A table of results, on standard output; the first `words` columns stand left, the others right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column, name in enumerate(head):
+        table.add_column(name, justify="left" if column < words else "right")
+    for row in rows:
+        table.add_row(*row)
+    out = Console(highlight=False)
+    if not out.is_terminal:  # where nobody looks at a screen, a line is as long as it is
+        out = Console(highlight=False, width=_WIDE)
+    out.print(table)
 
 
 def say_json(value: Any) -> None:
@@ -72,14 +87,14 @@ def training_view() -> Iterator[TrainingView]:
 
 @contextmanager
 def steps_view(description: str) -> Iterator[Any]:
-    """A bar for counted work: yields a function of (done, total)."""
+    """A bar for counted work: yields a function of (done, total), and of what is being done where that changes."""
     out = console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=out, disable=not out.is_terminal, refresh_per_second=4, transient=True) as bar:
         task = bar.add_task(description, total=None)
 
-        def update(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, refresh=False)
+        def update(done: int, total: int, what: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=what or description, refresh=False)
 
         yield update
 

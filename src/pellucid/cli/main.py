@@ -29,6 +29,10 @@ VERBS = {
         "pellucid.cli.likelihood:likelihood",
         "Say how probable the model thinks data are, in bits for each value.",
     ),
+    "compare": (
+        "pellucid.cli.compare:compare",
+        "Put trained models of any kind side by side: bounds, samples, costs.",
+    ),
     "tune": ("pellucid.cli.tune:tune", "Fit solvers of very few steps to a trained model."),
     "verify": (
         "pellucid.cli.verify:verify",

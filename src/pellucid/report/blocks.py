@@ -135,7 +135,28 @@ class Numbers:
     numbers: tuple[Measured, ...]
 
 
-Block: TypeAlias = Text | Picture | Gallery | Table | Chart | Charts | Numbers
+@dataclass(frozen=True)
+class Interval:
+    """A value with its error bar. Rows of one `group` have one colour; an `open` one has an open dot."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    group: int = 0
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Values with their error bars on one axis, a row each, from the top."""
+
+    title: str
+    x_label: str
+    rows: tuple[Interval, ...]
+
+
+Block: TypeAlias = Text | Picture | Gallery | Table | Chart | Charts | Numbers | Intervals
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from importlib.resources import files
 
 from pellucid.foundations.measured import Measured, format_value
 
-from .blocks import Chart, Charts, Gallery, Numbers, Picture, ReportData, Section, Table, Text, Verdict
+from .blocks import Chart, Charts, Gallery, Intervals, Numbers, Picture, ReportData, Section, Table, Text, Verdict
 from .charts import chart_svg, colour, interval_svg
+from .intervals import intervals_svg
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _COMFORTABLE = 640  # a small picture is enlarged by a whole number, to at most this width in CSS pixels
@@ -87,6 +88,12 @@ def _(block: Chart) -> str:
 @block_html.register
 def _(block: Charts) -> str:
     return f'<div class="charts">{"".join(map(_chart, block.charts))}</div>'
+
+
+@block_html.register
+def _(block: Intervals) -> str:
+    caption = f'<figcaption class="above">{_t(block.title)}</figcaption>'
+    return f'<figure class="intervals-figure">{caption}{intervals_svg(block)}</figure>'
 
 
 @block_html.register

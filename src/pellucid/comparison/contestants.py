@@ -1,0 +1,207 @@
+"""What is compared: a trained model of any kind, and the answers to what every kind is asked.
+
+    bounds     how probable it thinks items are, by every method that its kind has
+    draw       samples at the model's own settings, with what they cost
+    networks   the modules whose calls are counted, and whose weights are
+
+A kind of model takes part by registering its functions here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..autoencoder_model import AutoencoderModel, load_any
+from ..autoencoder_score import autoencoder_scores
+from ..autoencoders import Quantised
+from ..data.arrays import Dataset
+from ..data.codecs import Codec
+from ..foundations.errors import UserError
+from ..generate import sample
+from ..latent import LatentCodec
+from ..model import Model
+from ..sampling import labels_for
+from ..score import Score, scores
+from ..train.run import CONFIG, Run
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """A model with what is known of its training.
+
+    Attributes:
+        name: what to call it.
+        model: of any kind.
+        run: where it was trained; None for a model folder, a checkpoint or one of the shelf.
+    """
+
+    name: str
+    model: Any
+    run: Run | None
+
+    @classmethod
+    def read(cls, given: str | Path, name: str) -> Contestant:
+        """From a run, a checkpoint, a model folder or a name of the shelf, and what to call it.
+
+        Raises:
+            UserError: nothing there that can be read.
+        """
+        path = Path(given)
+        run = Run.open(path) if (path / CONFIG).is_file() else None
+        return cls(name, load_any(given), run)
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of its items."""
+        found: Codec = self.model.card.codec.items
+        return found
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Name, counts and hash of what it was trained on."""
+        found: dict[str, Any] = self.model.card.data
+        return found
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Its classes."""
+        found: tuple[str, ...] = self.model.card.label_names
+        return found
+
+    @property
+    def kind(self) -> str:
+        """The recipe it was trained by, or the kind of its model."""
+        recipe = None if self.run is None else self.run.config.get("recipe")
+        return str(recipe or kind_of(self.model))
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return sum(p.numel() for network in networks(self.model) for p in network.parameters())
+
+    @property
+    def training(self) -> tuple[int, float] | None:
+        """Items seen and seconds, as its run recorded them."""
+        lines = [] if self.run is None else self.run.lines("train")
+        return (int(lines[-1]["items"]), float(lines[-1]["seconds"])) if lines else None
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Samples and what they cost.
+
+    Attributes:
+        samples: in the data's own units, (N, *).
+        labels: what each was asked for, (N,), or None.
+        seconds: for all.
+        calls: of a network, for one sample.
+    """
+
+    samples: Any
+    labels: Tensor | None
+    seconds: float
+    calls: float
+
+
+def draw(model: Any, num: int, *, seed: int = 0) -> Drawn:
+    """Samples of a model at its own settings, all classes in turn, with the calls of its networks counted.
+
+    Raises:
+        UserError: a model that cannot be sampled; why, in one sentence.
+    """
+    rows = 0
+
+    def count(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        nonlocal rows
+        rows += len(made)
+
+    with ExitStack() as stack:
+        for network in networks(model):
+            stack.callback(network.register_forward_hook(count).remove)
+        started = time.perf_counter()
+        samples, labels = samples_of(model, num, seed)
+        seconds = time.perf_counter() - started
+    return Drawn(samples, labels, seconds, rows / num)
+
+
+@singledispatch
+def kind_of(model: Any) -> str:
+    """A word for the kind of a model."""
+    raise UserError(f"models of the type {type(model).__name__} cannot be compared")
+
+
+@singledispatch
+def networks(model: Any) -> list[nn.Module]:
+    """The modules of a model, none inside another."""
+    raise UserError(f"models of the type {type(model).__name__} cannot be compared")
+
+
+@singledispatch
+def bounds(model: Any, data: Dataset, *, k: int, seed: int, progress: Progress | None) -> list[Score]:
+    """What each method of a model's kind says of items, each with its own label where both have labels."""
+    raise UserError(f"models of the type {type(model).__name__} cannot be compared")
+
+
+@singledispatch
+def samples_of(model: Any, num: int, seed: int) -> tuple[Any, Tensor | None]:
+    """Samples in the data's own units, and the class that each was asked for."""
+    raise UserError(f"models of the type {type(model).__name__} cannot be compared")
+
+
+@kind_of.register
+def _(model: Model) -> str:
+    return "latent diffusion" if isinstance(model.card.codec, LatentCodec) else "diffusion"
+
+
+@kind_of.register
+def _(model: AutoencoderModel) -> str:
+    return model.card.network.kind
+
+
+@networks.register
+def _(model: Model) -> list[nn.Module]:
+    codec = model.card.codec
+    coders = [codec.network.encoder, codec.network.decoder] if isinstance(codec, LatentCodec) else []
+    return [model.denoiser.network, *coders]
+
+
+@networks.register
+def _(model: AutoencoderModel) -> list[nn.Module]:
+    return [model.network.encoder, model.network.decoder]
+
+
+@bounds.register
+def _(model: Model, data: Dataset, *, k: int, seed: int, progress: Progress | None) -> list[Score]:
+    return scores(model, data, seed=seed, progress=progress)
+
+
+@bounds.register
+def _(model: AutoencoderModel, data: Dataset, *, k: int, seed: int, progress: Progress | None) -> list[Score]:
+    return autoencoder_scores(model, data, k=k, seed=seed, progress=progress)
+
+
+@samples_of.register
+def _(model: Model, num: int, seed: int) -> tuple[Any, Tensor | None]:
+    made = sample(model, num, seed=seed, force=True)
+    return model.decode(made), _on_cpu(labels_for(model, range(num), None))
+
+
+@samples_of.register
+def _(model: AutoencoderModel, num: int, seed: int) -> tuple[Any, Tensor | None]:
+    if isinstance(model.network, Quantised):
+        raise UserError("a code book has no law of its codes, and cannot be sampled")
+    return model.to_items(model.sample(num, seed=seed)), _on_cpu(model.labels_for(range(num), None))
+
+
+def _on_cpu(labels: Tensor | None) -> Tensor | None:
+    return None if labels is None else labels.cpu()
