@@ -94,7 +94,7 @@ class FromEnergy:
     >>> import torch
     >>> from pellucid import SCHEDULES
     >>> normal = FromEnergy(Gaussian(SCHEDULES["edm"]()), lambda x, t: x.square().sum(1) / (2 + 2 * (80 * t**7) ** 2))
-    >>> normal(torch.ones(1, 1), torch.tensor(1 / 80) ** (1 / 7))  # x_0 ~ N(0, 1) under noise of size 1
+    >>> normal(torch.ones(1, 1), torch.tensor(1 / 80) ** (1 / 7)).detach()  # x_0 ~ N(0, 1) under noise of size 1
     tensor([[0.5000]])
     """
 

@@ -87,7 +87,7 @@ class Corrected:
         return self.solver.evaluations + self.moves * self.kernel.evaluations + 1
 
     @property
-    def order(self) -> float:
+    def order(self) -> int:
         """That of the solver: what the moves leave does not fall with the step."""
         return self.solver.order
 

@@ -5,7 +5,8 @@ weights ("Annealed Importance Sampling", 2001, eq. 6) need no equilibrium,
 
     Z_k = E w_k,   log w_k = sum_{j < k} E_j(x_j) - E_{j+1}(x_j),                                                  (1)
 
-and on a geometric ladder, with U = E_1 - E_0 (Gelman and Meng, "Simulating Normalizing Constants", 1998, eq. 9),
+and on a geometric ladder, with U the last rung's energy less the first's (Gelman and Meng, "Simulating Normalizing
+Constants", 1998, eq. 9),
 
     log Z = -integral_0^1 E_b[U] db,   d/db E_b[U] = -Var_b[U]                                                     (2)
 
@@ -39,7 +40,7 @@ class Normaliser:
         error: its standard error.
         low, high: a 95 % interval, by Student's law.
         chains: how many.
-        effective: of importance sampling, (sum w)^2 / sum w^2: where it is a few, the error bar is not to be trusted.
+        effective: (sum w)^2 / sum w^2, of the worst rung: where it is a few, the error bar is not to be trusted.
         acceptance: the mean probability of accepting a move, rung by rung.
     """
 
@@ -105,30 +106,51 @@ def from_weights(log_w: Tensor, acceptance: tuple[float, ...] = ()) -> Normalise
 
 
 def thermodynamic(
-    ladder: Ladder, *, kernel: Kernel | None = None, chains: int = 200, moves: int = 8, seed: int = 0
+    ladder: Ladder, *, kernel: Kernel | None = None, chains: int = 200, moves: int = 4, seed: int = 0
 ) -> Normaliser:
-    """log Z by equation (2), from the second half of the moves on each rung.
+    """log Z by equation (2), over the moves on each rung.
+
+    Chains that climb lag behind their rung; the weights (1) take that out, as from any mean on a rung (Neal 2001).
 
     Args:
         ladder: from `geometric`.
-        kernel, chains, moves, seed: as for `annealed_importance`; at least 2 moves.
+        kernel, chains, moves, seed: as for `annealed_importance`.
 
     Raises:
         UserError: a ladder that is not geometric, or numbers out of range.
     """
-    u, square, acceptance = rung_moments(ladder, kernel=kernel, chains=chains, moves=moves, seed=seed)
-    return integrated(ladder.betas, u, square, acceptance)
+    climbed = rung_moments(ladder, kernel=kernel, chains=chains, moves=moves, seed=seed)
+    return integrated(ladder.betas, climbed)
+
+
+@dataclass(frozen=True)
+class RungMoments:
+    """What chains saw on the rungs of a geometric ladder, the base included.
+
+    Attributes:
+        u, square: each chain's means of U and of its square, (K + 1, B).
+        log_w: its weights (1), (K + 1, B).
+        acceptance: of each rung above the base.
+    """
+
+    u: Tensor
+    square: Tensor
+    log_w: Tensor
+    acceptance: tuple[float, ...]
+
+    def parts(self, count: int) -> list[RungMoments]:
+        """The chains in so many groups: repeats of a smaller experiment."""
+        rows = zip(*(each.chunk(count, 1) for each in (self.u, self.square, self.log_w)), strict=True)
+        return [RungMoments(u, square, log_w, self.acceptance) for u, square, log_w in rows]
 
 
 @torch.no_grad()
 def rung_moments(
-    ladder: Ladder, *, kernel: Kernel | None = None, chains: int = 200, moves: int = 8, seed: int = 0
-) -> tuple[Tensor, Tensor, tuple[float, ...]]:
-    """The means of U and of its square on each rung, for each chain, (K + 1, B) each, and the rungs' acceptance."""
+    ladder: Ladder, *, kernel: Kernel | None = None, chains: int = 200, moves: int = 4, seed: int = 0
+) -> RungMoments:
+    """Climbs a geometric ladder and keeps what (2) needs; arguments and errors are those of `thermodynamic`."""
     if not ladder.betas:
         raise UserError("thermodynamic integration is along a geometric ladder: use mcmc.geometric")
-    if moves < 2:
-        raise UserError(f"give at least 2 moves on each rung, of which the second half counts; got {moves}")
     kernel, stream, lengths = _ready(ladder, kernel, chains, seed)
     x = ladder.base.draws(stream)
     first, last = ladder.rungs[0], ladder.rungs[-1]
@@ -138,26 +160,36 @@ def rung_moments(
         return u.mean(0), u.square().mean(0)
 
     rows, acceptance = [seen(x[None])], []
-    for _, made in climb(ladder, x, kernel, stream=stream, moves=moves, lengths=lengths):
-        rows.append(seen(made.draws[moves // 2 :]))
+    before, log_w = first(x), [torch.zeros(len(x), dtype=torch.float64)]
+    for start, made in climb(ladder, x, kernel, stream=stream, moves=moves, lengths=lengths):
+        assert start.energy is not None
+        assert made.place.energy is not None
+        log_w.append(log_w[-1] + (before - start.energy).double())
+        before = made.place.energy
+        rows.append(seen(made.draws))
         acceptance.append(made.acceptance.mean().item())
     u, square = (torch.stack(column) for column in zip(*rows, strict=True))
-    return u, square, tuple(acceptance)
+    return RungMoments(u, square, torch.stack(log_w), tuple(acceptance))
 
 
-def integrated(betas: tuple[float, ...], u: Tensor, square: Tensor, acceptance: tuple[float, ...] = ()) -> Normaliser:
-    """Equation (2) from the moments of independent chains, (K + 1, B) each."""
+def integrated(betas: tuple[float, ...], climbed: RungMoments) -> Normaliser:
+    """Equation (2) from what independent chains saw."""
     step = torch.tensor(betas, dtype=torch.float64).diff()
+    w = (climbed.log_w - climbed.log_w.max(1, keepdim=True).values).exp()
 
-    def integral(means: Tensor, squares: Tensor) -> Tensor:
-        variance = squares - means.square()
+    def integral(total: Tensor, u: Tensor, squares: Tensor) -> Tensor:
+        """From sums over chains of the weights, and of U and U^2 times them, (K + 1, *)."""
+        means = u / total
+        variance = squares / total - means.square()
         wide = step.reshape(-1, *(1,) * (means.ndim - 1))
         parts = wide / 2 * (means[1:] + means[:-1]) + wide.square() / 12 * variance.diff(dim=0)
         return -parts.sum(0)
 
-    count = u.shape[1]
-    u_rest, square_rest = ((each.sum(1, keepdim=True) - each) / (count - 1) for each in (u, square))
-    return _jackknife(integral(u.mean(1), square.mean(1)), integral(u_rest, square_rest), float(count), acceptance)
+    terms = (w, w * climbed.u, w * climbed.square)
+    whole = integral(*(each.sum(1) for each in terms))
+    rest = integral(*(each.sum(1, keepdim=True) - each for each in terms))
+    effective = float((w.sum(1).square() / w.square().sum(1)).min())
+    return _jackknife(whole, rest, effective, climbed.acceptance)
 
 
 def _ready(ladder: Ladder, kernel: Kernel | None, chains: int, seed: int) -> tuple[Kernel, Stream, tuple[float, ...]]:

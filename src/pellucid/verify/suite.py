@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ..foundations.registry import Registry
-from . import claims, facts, likelihood, losses, metrics, operators, restore, sde, solvers, targets
+from . import claims, energy, facts, likelihood, losses, metrics, operators, restore, sde, solvers, targets
 from .outcome import Check, Outcome, timed
 
 GROUPS: Registry[tuple[Check, ...]] = Registry(
@@ -35,6 +35,7 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
             restore.populations,
             restore.credible_regions,
         ),
+        "energy": (energy.tweedie, energy.chains, energy.flow, energy.normalisers, energy.compositions),
     },
 )
 
