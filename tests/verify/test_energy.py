@@ -49,7 +49,7 @@ def narrower(right):
 BREAKS = [
     ("tweedie", energy_denoisers, "slope", lambda right: lambda *a, **k: (0, 1.001 * right(*a, **k)[1]), "edm"),
     ("chains", langevin, "accepted", always, "mala: m"),
-    ("chains", base, "slope", lambda right: lambda *a: (1.3 * right(*a)[0], right(*a)[1]), "moments of a mixture"),
+    ("chains", base, "slope", lambda right: lambda *a: (2 * right(*a)[0], right(*a)[1]), "moments of a mixture"),
     ("flow", hamiltonian, "leapfrog", first_order, "order"),
     ("flow", energy, "leapfrog", turned, "there and back"),
     ("normalisers", normaliser, "_jackknife", narrower, "annealed"),
