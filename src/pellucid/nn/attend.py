@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import num_heads, pad_to_multiple, patchify, sine_positions, zeroed
+from .blocks import attention, num_heads, pad_to_multiple, patchify, sine_positions, zeroed
 from .parts import there_in
 from .spec import ConditionSpec
 
@@ -124,13 +123,10 @@ class CrossAttention(nn.Module):
 
     def forward(self, tokens: Tensor, context: Seen) -> Tensor:
         """(B, N, channels) -> (B, N, channels)."""
-        batch, _, channels = tokens.shape
         query = self.query(self.norm(tokens)).unflatten(2, (self.heads, -1)).transpose(1, 2)
         both = self.project(context.tokens).unflatten(2, (2, self.heads, -1))
         key, value = both.permute(2, 0, 3, 1, 4)
-        mask = None if context.keep is None else context.keep[:, None, None]
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return tokens + self.out(mixed.transpose(1, 2).reshape(batch, -1, channels))
+        return tokens + self.out(attention(query, key, value, context.keep))
 
 
 class GridCrossAttention(nn.Module):

@@ -200,6 +200,26 @@ def num_heads(channels: int, head_width: int) -> int:
     return heads
 
 
+def attention(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v of every head, the heads then side by side: (B, N, heads d).
+
+    Args:
+        query: (B, heads, N, d).
+        key, value: (B, heads, S, d).
+        keep: (B, S), true where a position may be looked at; all if None.
+    """
+    mask = None if keep is None else keep[:, None, None]
+    kind = query.dtype
+    if query.device.type == "cpu" and kind in (torch.bfloat16, torch.float16):
+        # The fused attention's backward pass on processors is many times slower in half precision than in single.
+        with torch.autocast("cpu", enabled=False):
+            query, key, value = query.float(), key.float(), value.float()
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).to(kind)
+    else:
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return mixed.transpose(1, 2).flatten(2)
+
+
 class Attention(nn.Module):
     """Self-attention over positions: tokens (B, N, channels) -> (B, N, channels).
 
@@ -226,9 +246,7 @@ class Attention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        mask = None if keep is None else keep[:, None, None]
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, channels))
+        return self.out(attention(query, key, value, keep))
 
 
 class AttentionBlock(nn.Module):
