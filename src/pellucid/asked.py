@@ -19,7 +19,7 @@ from .foundations.errors import UserError, unknown
 from .model import Model
 from .token_model import TokenModel
 
-Labels = Sequence[str | int] | str | int | None
+Labels = Sequence[str | int] | Tensor | str | int | None
 Texts = Sequence[str] | str | None
 
 _TEXTS = ("text", "states")
@@ -138,6 +138,8 @@ def conditions_for(model: Model | TokenModel, asked: Asked) -> Conditions:
 def encoded(model: Model | TokenModel, cond: dict[str, Tensor]) -> dict[str, Tensor]:
     """Conditions on the model's device, texts as the states that its network reads."""
     cond = {name: value.to(model.device) for name, value in cond.items()}
+    if isinstance(model, Model) and model.guide is not None:
+        return cond  # two networks read the texts, each with an encoder of its own
     if any(part.kind == "text" and part.name in cond for part in model.card.parts):
         network: Any = model.denoiser.network
         with torch.no_grad():

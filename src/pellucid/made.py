@@ -71,8 +71,10 @@ class Provenance:
         s = self.settings
         words: list[object] = ["pellucid", "sample", self.model, "-n", num, "--first", first, "--seed", s.seed]
         words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", repr(s.guidance)]
-        if s.guidance_kind != GUIDANCE_KIND:
+        if s.guidance_kind != GUIDANCE_KIND and s.guide is None:
             words += ["--guidance-kind", s.guidance_kind]
+        if s.guide is not None:
+            words += ["--guide", s.guide]
         words += _flags("--negative", self.negative)
         return shlex.join(map(str, [*words, *more, *(["--force"] if s.force else [])]))
 

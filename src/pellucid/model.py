@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from .config import ProcessSettings, SamplingSettings
 from .data.codecs import Codec
 from .data.conditions import Part
-from .denoisers import EDM, TARGETS, NetworkDenoiser
+from .denoisers import EDM, TARGETS, Denoiser, NetworkDenoiser
 from .energy_denoisers import EnergyDenoiser
 from .foundations.errors import UserError, closest, unknown
 from .latent import WEIGHTS, LatentCodec, read_codec
@@ -31,7 +31,10 @@ MODEL = "model.json"
 EMA = "ema.safetensors"
 TUNED = "tuned.json"
 SHELF = Path(__file__).parent / "shelf"
-_OTHERS = {"classifier": ("a classifier of noisy data", "load_classifier")}  # what a folder may hold, and what reads it
+_OTHERS = {  # what a folder may hold, and what reads it
+    "classifier": ("a classifier of noisy data", "load_classifier"),
+    "ebm": ("an energy model", "load_ebm"),
+}
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,23 @@ def make_denoiser(network: torch.nn.Module, settings: ProcessSettings) -> Networ
 
 
 @dataclass(frozen=True)
+class Guide:
+    """Another model by which one is guided; `guides.with_guide` makes it.
+
+    Attributes:
+        kind: of the guidance, a name among `guidance.GUIDANCES`.
+        origin: where it was read from.
+        weights_hash: sha256 of its weights.
+        around: around(denoiser, scale, low, high) is the guided denoiser.
+    """
+
+    kind: str
+    origin: str
+    weights_hash: str
+    around: Callable[[Denoiser, float, float, float], Denoiser]
+
+
+@dataclass(frozen=True)
 class Model:
     """A denoiser with its card.
 
@@ -137,6 +157,7 @@ class Model:
         origin: where it was read from.
         fitted: solvers that `tune` fitted to it, by their number of steps.
         notes: what a person should know of its reading: a damaged checkpoint that was passed over.
+        guide: another model that guides this one.
     """
 
     denoiser: NetworkDenoiser
@@ -145,6 +166,7 @@ class Model:
     origin: str = ""
     fitted: Mapping[int, Fitted] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    guide: Guide | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from .processes.times import GRIDS
 from .solvers import DDPM, SOLVERS, Solver
 
 GUIDANCE_KIND = "classifier-free"
+_BY_ANOTHER = ("auto", "classifier")
 FITTED = "fitted"  # the name under which a model's own solvers go
 
 
@@ -32,6 +33,8 @@ class Settings:
     seed: int
     force: bool = False
     guidance_kind: str = GUIDANCE_KIND
+    guide: str | None = None
+    guide_weights: str | None = None
 
 
 def settings_for(
@@ -48,9 +51,10 @@ def settings_for(
     """The settings of a sampling run, with the model's defaults filled in.
 
     Raises:
-        UserError: an unknown solver, grid or guidance, steps below 1, or guidance of an unconditional model.
+        UserError: an unknown solver, grid or guidance, steps below 1, guidance of an unconditional model, or one that
+            is not the guide's.
     """
-    default = model.card.sampling
+    default, guide = model.card.sampling, model.guide
     chosen = Settings(
         solver=solver or default.solver,
         steps=default.steps if steps is None else steps,
@@ -59,15 +63,30 @@ def settings_for(
         guidance_interval=default.guidance_interval,
         seed=seed,
         force=force,
-        guidance_kind=guidance_kind or GUIDANCE_KIND,
+        guidance_kind=guidance_kind or (GUIDANCE_KIND if guide is None else guide.kind),
+        guide=None if guide is None else guide.origin,
+        guide_weights=None if guide is None else guide.weights_hash,
     )
     if chosen.steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {chosen.steps}")
     solver_for(model, chosen)
-    _ = PAIRS[chosen.guidance_kind]  # an unknown name is told here
-    if guidance not in (None, 1.0) and not model.card.schema:
+    _kind_checked(model, chosen)
+    if guidance not in (None, 1.0) and not model.card.schema and guide is None:
         raise UserError("this model was trained without labels, so there is nothing to guide: leave guidance out")
     return chosen
+
+
+def _kind_checked(model: Model, settings: Settings) -> None:
+    """Refuses a kind of guidance that is unknown, that needs a guide where there is none, or is not the guide's."""
+    kind, guide = settings.guidance_kind, model.guide
+    if guide is not None and kind != guide.kind:
+        raise UserError(f"{guide.origin} guides by {guide.kind} guidance, not {kind}: leave out one of the two")
+    if guide is None and kind in _BY_ANOTHER:
+        raise UserError(f"{kind} guidance needs more than the model itself: give --guide, a weaker run or a classifier")
+    if guide is None:
+        _ = PAIRS[kind]  # an unknown name is told here
+    if kind == "auto" and settings.guidance == 1:
+        raise UserError("autoguidance at 1 is the model itself: give --guidance above 1")
 
 
 def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
@@ -88,7 +107,8 @@ def solver_for(model: Model, settings: Settings) -> tuple[Solver, Tensor]:
     if settings.solver not in SOLVERS:
         raise unknown("solver", settings.solver, [*SOLVERS, FITTED])
     solver: Solver = SOLVERS[settings.solver]()
-    plain = settings.guidance == 1 or not model.card.schema  # a guided estimate has no variance of its own
+    # A guided estimate has no variance of its own.
+    plain = model.guide is None and (settings.guidance == 1 or not model.card.schema)
     if isinstance(solver, DDPM) and model.denoiser.learned_variance and plain:
         solver = DDPM(variance=None)
     return solver, GRIDS[settings.grid](model.denoiser.process.schedule, settings.steps)
@@ -112,7 +132,9 @@ def asked_for(model: Model, asked: Asked, settings: Settings, *, guidance: float
         UserError: as `conditions_for`; a guidance that nothing is given for, or a negative value that no guidance uses.
     """
     found = conditions_for(model, asked)
-    if guidance not in (None, 1.0) and not found.given:
+    if model.guide is not None and asked.negative:
+        raise UserError("a negative value acts through classifier-free guidance: leave out the guide, or the negative")
+    if guidance not in (None, 1.0) and not found.given and model.guide is None:
         known = ", ".join(part.name for part in model.card.schema)
         raise UserError(f"guidance acts on what is asked for, and nothing is: give one of {known}, or no guidance")
     if asked.negative and settings.guidance == 1:
@@ -126,9 +148,11 @@ def guided(model: Model, settings: Settings, away: Mapping[str, Tensor] | None =
     Args:
         away: the conditions to move away from, (1, *); "none" of everything that the model understands if absent.
     """
+    low, high = settings.guidance_interval or (0.0, float("inf"))
+    if model.guide is not None:
+        return model.guide.around(model.denoiser, settings.guidance, low, high)
     if settings.guidance == 1 or not model.card.schema:
         return model.denoiser
-    low, high = settings.guidance_interval or (0.0, float("inf"))
     if away is None:
         away = encoded(model, {part.name: part.absent(1) for part in model.card.schema})
     return PAIRS[settings.guidance_kind](model.denoiser, settings.guidance, away, low, high)

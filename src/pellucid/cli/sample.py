@@ -21,6 +21,7 @@ def sample(
     negative: Several = None,
     guidance: float | None = None,
     guidance_kind: str | None = None,
+    guide: Path | None = None,
     solver: str | None = None,
     steps: int | Literal["auto"] | None = None,
     tolerance: float | None = None,
@@ -54,6 +55,8 @@ def sample(
         How strongly it is asked for: 1 is the plain conditional model.
     guidance_kind
         How: classifier-free; rescaled, which keeps the contrast; or projected, which does not saturate.
+    guide
+        Another model to guide by: a weaker run of the same data, or a classifier (pellucid train classifier RUN).
     solver
         A name, such as asinh-adams, dpmpp-2m, heun, ddim or ancestral; fitted, for one that `tune` made.
     steps
@@ -86,6 +89,10 @@ def sample(
     model = load(run)
     for note in model.notes:
         warn(note)
+    if guide is not None:
+        from ..guides import with_guide
+
+        model = with_guide(model, guide)
     labels = None if label is None else _labels(label, model.card.label_names)
     with steps_view("sampling") as update:
         made = make(
