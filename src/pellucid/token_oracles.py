@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .foundations.errors import UserError
+from .processes.categorical import Categorical
 from .processes.symbols import Symbols, pick
 
 _LARGEST_TABLE = 1 << 16  # items that are summed over at each call
@@ -64,6 +65,10 @@ class TableOracle:
 
     def posterior(self, x: Tensor, t: Tensor) -> Tensor:
         """p(x_0 given x_t) of whole items, (B, N) float64."""
+        if isinstance(self.process, Categorical) and self.process.mask is not None:
+            # Which places are masked says nothing of x_0, at any time; but at t = 1 a symbol that is known all the same
+            # (infilling) would be impossible.
+            t = torch.full_like(t, 0.5)
         log_joint = self._log_weights().expand(len(x), -1)
         for place in range(x.shape[1]):
             # q(x_t | x_0 = k) of every symbol k, as a table that the items look up.

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ..foundations.registry import Registry
-from . import claims, energy, facts, likelihood, losses, metrics, operators, restore, sde, solvers, targets
+from . import (
+    claims,
+    energy,
+    facts,
+    likelihood,
+    losses,
+    metrics,
+    operators,
+    restore,
+    sde,
+    solvers,
+    targets,
+    token_samples,
+    tokens,
+)
 from .outcome import Check, Outcome, timed
 
 GROUPS: Registry[tuple[Check, ...]] = Registry(
@@ -36,6 +50,15 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
             restore.credible_regions,
         ),
         "energy": (energy.tweedie, energy.chains, energy.flow, energy.normalisers, energy.compositions),
+        "tokens": (
+            tokens.corruption,
+            tokens.bridges,
+            tokens.bounds,
+            token_samples.exact_laws,
+            token_samples.one_at_a_time,
+            token_samples.calls,
+            token_samples.infilling,
+        ),
     },
 )
 
