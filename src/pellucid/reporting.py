@@ -19,6 +19,8 @@ from .data.grid import picture_grid
 from .foundations.errors import UserError
 from .foundations.measured import Measured
 from .generate import gallery, sample
+from .latent import LatentCodec
+from .latent_report import first_stage, write_kept
 from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
 from .sampling import labels_for
@@ -107,6 +109,14 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
             "A strip of pictures for each class: noise at the left turns step by step into a clean sample at the right"
         )
         shown.append(Shown(_inside(run, strip), "From noise to data", alt, caption))
+    codec = model.card.codec
+    if isinstance(codec, LatentCodec) and codec.items.kind == "image":
+        kept = folder / f"kept-{codec.weights_hash[:8]}.png"
+        if not kept.exists():
+            write_kept(run, codec, kept)
+        alt = "A row of items, and below each what the autoencoder's decoder makes of its latent"
+        caption = "Items (above) and what is left of them in the latent space (below): no sample can be sharper."
+        shown.append(Shown(_inside(run, kept), "What the autoencoder keeps", alt, caption))
     return tuple(shown)
 
 
@@ -158,5 +168,6 @@ def _card(run: Run, model: Model, numbers: tuple[Measured, ...]) -> Card:
             "Process": f"{process.schedule} schedule, {process.target} target, sigma_data {process.sigma_data}",
             "Network": f"{model.card.network.kind}, width {model.card.network.width}",
             "Sampling": f"{model.card.sampling.solver}, {model.card.sampling.steps} steps",
+            **({"Latents": first_stage(model.card.codec)} if isinstance(model.card.codec, LatentCodec) else {}),
         },
     )

@@ -26,6 +26,7 @@ LINES: list[set[str]] = [
     {"denoisers"},
     {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models", "energy_denoisers"},
     {"token_denoisers", "token_oracles"},
+    {"mixed_denoisers", "mixed_oracles"},
     # L3
     {"solvers", "likelihood", "guidance", "tiles"},
     {"restorers", "mcmc"},
@@ -54,7 +55,7 @@ LINES: list[set[str]] = [
     {"evaluate", "verify", "audit", "score"},
     {"autoencoder_score"},
     {"report"},
-    {"verified_run", "autoencoder_report", "classifier_report", "ebm_report", "comparison"},
+    {"verified_run", "autoencoder_report", "latent_report", "classifier_report", "ebm_report", "comparison"},
     {"reporting"},
     {"recipes"},
     # The face and L5

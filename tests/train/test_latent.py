@@ -183,7 +183,13 @@ def test_every_use_goes_through_the_decoder(run: Path) -> None:
     with pytest.raises(UserError, match="its own shape alone"):
         restore(model, Downsample(2).on((1, 16, 16)), torch.zeros(1, 1, 8, 8))
     page = report_run(run).read_text(encoding="utf-8")
-    assert "autoencoder" in page
+    codec = model.card.codec
+    assert isinstance(codec, LatentCodec)
+    assert "What the autoencoder keeps" in page
+    card = (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"2x4x4 latents of the autoencoder {codec.weights_hash[:12]}" in card
+    error = (x - codec.outward(codec.encode(np.asarray(held.items[:3])))).square().mean().sqrt()
+    assert 0.5 < error / codec.error < 2  # three items for the mean over the training items
     outcomes = list(verify_run(run, num_items=16, num_paths=4))
     assert {outcome.group for outcome in outcomes} == {"schedule", "claims", "calibration", "solvers"}
 

@@ -51,6 +51,8 @@ def _of_picture(path: Path) -> dict[str, object]:
 
 def _of_model(path: Path) -> dict[str, object]:
     from ..classifier_model import CLASSIFIER
+    from ..latent import LatentCodec
+    from ..latent_report import first_stage
     from ..model import load
     from ..train.run import CONFIG, DENOISERS, Run
 
@@ -69,9 +71,11 @@ def _of_model(path: Path) -> dict[str, object]:
     return facts | {
         "weights": model.weights_hash,
         "network": f"{card.network.kind}, width {card.network.width}, {parameters:,} parameters",
-        "shape": "x".join(map(str, model.shape)),
+        "shape": "x".join(map(str, model.item_shape)),
+        **({"latents": first_stage(card.codec)} if isinstance(card.codec, LatentCodec) else {}),
         "process": f"{card.process.schedule} schedule, {card.process.target} target",
         "labels": ", ".join(card.label_names) or "none",
+        **{f"condition {part.name}": part.sentence() for part in card.parts},
         "sampling": f"{card.sampling.solver}, {card.sampling.steps} steps, guidance {card.sampling.guidance:g}",
         "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
     }
