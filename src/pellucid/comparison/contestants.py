@@ -2,7 +2,8 @@
 
     bounds     how probable it thinks items are, by every method that its kind has
     draw       samples at the model's own settings, with what they cost
-    networks   the modules whose calls are counted, and whose weights are
+    networks   the modules whose calls are counted
+    learned    the modules whose weights are
 
 A kind of model takes part by registering its functions here.
 """
@@ -87,7 +88,7 @@ class Contestant:
     @property
     def parameters(self) -> int:
         """How many numbers were learned."""
-        return sum(p.numel() for network in networks(self.model) for p in network.parameters())
+        return sum(p.numel() for module in learned(self.model) for p in module.parameters())
 
     @property
     def training(self) -> tuple[int, float] | None:
@@ -142,7 +143,13 @@ def kind_of(model: Any) -> str:
 
 @singledispatch
 def networks(model: Any) -> list[nn.Module]:
-    """The modules of a model, none inside another."""
+    """The modules of a model that are called, none inside another."""
+    raise UserError(f"models of the type {type(model).__name__} cannot be compared")
+
+
+@singledispatch
+def learned(model: Any) -> list[nn.Module]:
+    """The modules that hold a model's weights, none inside another."""
     raise UserError(f"models of the type {type(model).__name__} cannot be compared")
 
 
@@ -173,6 +180,17 @@ def _(model: Model) -> list[nn.Module]:
     codec = model.card.codec
     coders = [codec.network.encoder, codec.network.decoder] if isinstance(codec, LatentCodec) else []
     return [model.denoiser.network, *coders]
+
+
+@learned.register
+def _(model: Model) -> list[nn.Module]:
+    codec = model.card.codec
+    return [model.denoiser, *([codec.network] if isinstance(codec, LatentCodec) else [])]
+
+
+@learned.register
+def _(model: AutoencoderModel) -> list[nn.Module]:
+    return [model.network]
 
 
 @networks.register
