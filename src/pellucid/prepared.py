@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from .asked import Asked, conditions_for
+from .data.encoding import NONE
 from .denoisers import Denoiser
 from .foundations.errors import UserError
 from .generate import batch_for
@@ -19,13 +20,11 @@ from .operators.simple import Crop
 from .processes.checks import check_prior
 from .processes.gaussian import Gaussian
 from .processes.times import GRIDS
-from .sampling import guided, labels_for, settings_for, solver_for
+from .sampling import guided, settings_for, solver_for
 from .solvers import SOLVERS, Solver
 from .tiles import Tiled
 
 SOLVER, STEPS, GRID = "ancestral", 50, "asinh"  # of restorations, where nothing else is asked for
-
-Labels = Sequence[str | int] | str | int | None
 
 
 @runtime_checkable
@@ -162,22 +161,29 @@ def prepare(
     )
 
 
-def labels_of_items(model: Model | Denoiser, label: Labels | Tensor, num: int) -> Tensor | None:
-    """The class of each item, (num,): the given ones in turn.
+def conditions_of_items(model: Model | Denoiser, asked: Asked, num: int) -> dict[str, Tensor]:
+    """What each item is, (num, *): the given values in turn.
 
-    Unlike a sample, an item that is restored has a class of its own; where it is not told, the model is asked without.
+    Unlike a sample, an item that is restored is something already; where it is not told, the model is asked without.
+
+    Raises:
+        UserError: what the model does not understand; for a denoiser that is none, anything but indices of classes.
     """
+    label = asked.label
     if isinstance(label, Tensor):
         if label.shape != (num,):
             raise UserError(f"{num} items need as many labels, got a tensor of shape {tuple(label.shape)}")
-        return label
+        others = conditions_of_items(model, replace(asked, label=None), num)
+        return {**others, "label": label}
     if isinstance(model, Model):
-        if label is None and not model.card.label_names:
-            return None
-        return labels_for(model, range(num), "none" if label is None else label)
+        if asked.nothing:
+            asked = Asked(label=NONE) if model.card.label_names else asked
+        return conditions_for(model, asked).at(range(num))
+    if asked.text is not None or asked.where:
+        raise UserError("texts and other conditions need a model that was trained with them, not a bare denoiser")
     if label is None:
-        return None
+        return {}
     given = [label] if isinstance(label, str | int) else list(label)
     if not given or not all(isinstance(each, int) for each in given):
         raise UserError("the classes of a denoiser that is no model have no names: give their indices")
-    return torch.tensor([int(given[i % len(given)]) for i in range(num)])
+    return {"label": torch.tensor([int(given[i % len(given)]) for i in range(num)])}

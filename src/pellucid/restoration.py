@@ -10,20 +10,21 @@ pictures lie in [-1, 1], and `noise` is a standard deviation there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from .asked import Asked, Labels, Texts
 from .denoisers import Denoiser
 from .foundations.errors import UserError, unknown
 from .foundations.rng import Stream
 from .latent import LatentCodec
 from .model import Model
 from .operators import OPERATORS, Behind, Compose, Custom, Masked, Matrix, Operator, Scale, Stack, require_linear
-from .prepared import GRID, SOLVER, STEPS, Labels, labels_of_items, prepare, shape_of
+from .prepared import GRID, SOLVER, STEPS, conditions_of_items, prepare, shape_of
 from .restorers import RESTORERS, SMC, Observation, Restorer, Wrapper
 from .restorers.auto import Choice, choose
 from .restorers.noise import noise_of, whiten
@@ -114,7 +115,9 @@ def restore(
     solver: str | Solver | None = None,
     steps: int | None = None,
     grid: str | None = None,
-    label: Labels | Tensor = None,
+    label: Labels = None,
+    text: Texts = None,
+    where: Mapping[str, Any] | None = None,
     guidance: float | None = None,
     shape: Sequence[int] | None = None,
     overlap: int | None = None,
@@ -141,6 +144,8 @@ def restore(
         steps: of the time grid.
         grid: a name among `GRIDS`.
         label: a class, or several for the items in turn; none if absent. For a denoiser that is no `Model`, indices.
+        text: a text, or several for the items in turn, of a model that learned from captions.
+        where: value, or several in turn, of any other condition by its name.
         guidance: classifier-free scale; 1 is the plain conditional model.
         shape: of an item, where it is neither the operator's own nor the model's.
         overlap: of the tiles of a picture larger than the model, in pixels.
@@ -186,7 +191,7 @@ def restore(
     restorer = chosen.method
     fit = ready.fitting(item, overlap, batch_size)
     seen = fit.operator(bound)
-    labels = labels_of_items(model, label, len(y))
+    cond = conditions_of_items(model, Asked(label, text, where or {}), len(y))
     pairs = [(i, k) for i in range(len(y)) for k in range(samples)]
     # The samples of one population are drawn together.
     together = samples if isinstance(restorer, SMC) else fit.rows
@@ -210,7 +215,7 @@ def restore(
             times=ready.times,
             solver=ready.solver,
             callback=follow,
-            **({} if labels is None else {"label": labels[rows]}),
+            **{name: value[rows] for name, value in cond.items()},
         )
         with torch.no_grad():
             x = x if latent is None else latent.outward(x)

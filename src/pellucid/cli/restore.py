@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from .conditions import Several, assigned
+
 
 def restore(
     run: Path,
@@ -32,6 +34,8 @@ def restore(
     steps: int | None = None,
     grid: str | None = None,
     label: str | None = None,
+    text: Several = None,
+    where: Several = None,
     guidance: float | None = None,
     seed: int = 0,
     overlap: int | None = None,
@@ -92,8 +96,13 @@ def restore(
         Where in time it stops; asinh if absent.
     label
         The files' class, of a model with classes; none if absent.
+    text
+        What the files show, in words, of a model that learned from captions; none if absent. Of a model of texts, a
+        text to fill in: _ for each unknown symbol, ... at its end where it may go on, as in "J___n".
+    where
+        Any other condition by its name, as in age=3.5.
     guidance
-        How strongly the class is asked for.
+        How strongly that is asked for.
     seed
         Any integer.
     overlap
@@ -106,13 +115,32 @@ def restore(
         Print what was done as JSON.
     """
     from ..damage_files import user_operator
-    from ..model import load
+    from ..model import MODEL, from_stored, is_of_tokens, read
     from ..observe import Request
     from ..restored import restore_files
     from ..tasks import Options
     from .console import say, say_json, steps_view, warn
 
-    model = load(run)
+    stored = read(run)
+    if is_of_tokens(stored.saved.documents[MODEL]):
+        from .tokens import fill_in, refuse
+
+        odd = {"task": task, "operator": operator, "noise": noise, "guidance": guidance, "files": list(files) or None}
+        refuse(**odd, method=None if method == "auto" else method, grid=grid)
+        return fill_in(
+            stored,
+            text or [],
+            samples,
+            label=label,
+            where=assigned("--where", where),
+            json=json,
+            solver=solver,
+            steps=steps,
+            seed=seed,
+            batch_size=batch_size,
+            out=out,
+        )
+    model = from_stored(stored)
     for note in model.notes:
         warn(note)
     more = {
@@ -121,6 +149,8 @@ def restore(
         "steps": steps,
         "grid": grid,
         "label": label,
+        "text": text,
+        "where": assigned("--where", where) or None,
         "guidance": guidance,
         "overlap": overlap,
         "batch_size": batch_size,

@@ -23,6 +23,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 
 KINDS = ("class", "tags", "vector", "text", "states", "items")
+_LISTED = 20  # names in a sentence
 TAKEN = ("x", "x0", "t", "s", "c", "c_noise", "noise", "denoiser", "self", "vector")  # what networks call other things
 
 
@@ -86,6 +87,23 @@ class Part:
         if self.kind == "text":
             return torch.zeros((num, *self.shape), dtype=torch.int64)
         return torch.full((num, *self.shape), float("nan"))
+
+    def sentence(self) -> str:
+        """What a user may give for it, in words."""
+        listed = ", ".join(self.names[:_LISTED]) + (
+            f" and {len(self.names) - _LISTED} more" if self.names[_LISTED:] else ""
+        )
+        length = "x".join(map(str, self.shape[:1] if self.kind in ("text", "states") else self.shape))
+        if self.kind == "vector":
+            ranges = zip(self.names, self.details["mean"], self.details["std"], strict=True)
+            return "numbers: " + ", ".join(f"{name} (about {mean:.3g} ± {std:.2g})" for name, mean, std in ranges)
+        return {
+            "class": f"one of {listed}",
+            "tags": f'any of {listed}, as in "a; b"',
+            "text": f"a text of up to {length} pieces",
+            "states": f"a text of up to {length} pieces, for the text model in {self.details.get('path')}",
+            "items": f"a file or an array of shape {length}",
+        }[self.kind]
 
     def to_json(self) -> dict[str, Any]:
         """The part as JSON values; `from_json` reads it back."""

@@ -35,7 +35,7 @@ def is_one(part: Part, value: Any) -> bool:
 
 
 def _class(part: Part, value: Any) -> Tensor | None:
-    names = list(part.names)
+    names, value = list(part.names), int(value) if isinstance(value, Tensor) else value
     if str(value) in names:
         return torch.tensor(names.index(str(value)))
     if _says_none(value):
