@@ -96,6 +96,18 @@ class AutoencoderSettings(Section):
     levels: tuple[Count, ...] = Field((8, 8, 8), description="fsq: levels of each channel")
 
 
+class EnergySettings(Section):
+    """How an energy model learns. Other kinds of model ignore it."""
+
+    method: str = Field("cd", description='"cd", contrastive divergence, or "nce", noise-contrastive estimation')
+    spread: Positive = Field(1.5, description="of the normal law that is tilted, over that of the data")
+    chains: Count = Field(4096, description="cd: how many persistent chains there are")
+    moves: Count = Field(10, description="cd: moves of a chain each time it is used")
+    restart: Fraction = Field(0.02, description="cd: how often a chain begins anew")
+    penalty: float = Field(1e-3, ge=0, description="cd: weight on the potential's square")
+    noise: Count = Field(4, description="nce: draws of noise for each item")
+
+
 class TrainingSettings(Section):
     """How long and how to learn."""
 
@@ -139,6 +151,7 @@ class Config(Section):
     process: ProcessSettings = ProcessSettings()
     network: NetworkSettings = NetworkSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
+    energy: EnergySettings = EnergySettings()
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = SamplingSettings()
 

@@ -16,6 +16,8 @@ from .classifier_model import CLASSIFIER
 from .classifier_report import report_classifier
 from .config import resolve
 from .data.grid import picture_grid
+from .ebm import EBM
+from .ebm_report import report_ebm
 from .foundations.errors import UserError
 from .foundations.measured import Measured
 from .generate import gallery, sample
@@ -41,7 +43,7 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     """
     run = Run.open(path)
     if run.kind not in DENOISERS:
-        return report_classifier(path) if run.kind == CLASSIFIER else report_autoencoder(path)
+        return {CLASSIFIER: report_classifier, EBM: report_ebm}.get(run.kind, report_autoencoder)(path)
     model = load(path)
     kept = read_evaluation(run.path)
     if judgement is not None:

@@ -51,6 +51,7 @@ def _of_picture(path: Path) -> dict[str, object]:
 
 def _of_model(path: Path) -> dict[str, object]:
     from ..classifier_model import CLASSIFIER
+    from ..ebm import EBM
     from ..latent import LatentCodec
     from ..latent_report import first_stage
     from ..model import load
@@ -64,7 +65,7 @@ def _of_model(path: Path) -> dict[str, object]:
         facts = {"run": str(path), "recipe": run.config.get("recipe"), "budget": run.config["training"]["budget"]}
         facts |= {name: last.get(name) for name in ("step", "items", "loss", "seconds")}
     if facts and run.kind not in DENOISERS:
-        return facts | (_of_classifier(path) if run.kind == CLASSIFIER else _of_autoencoder(path))
+        return facts | {CLASSIFIER: _of_classifier, EBM: _of_energy}.get(run.kind, _of_autoencoder)(path)
     model = load(path, device="cpu")
     card = model.card
     parameters = sum(p.numel() for p in model.denoiser.parameters())

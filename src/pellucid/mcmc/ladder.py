@@ -100,7 +100,7 @@ def climb(
         yield start, made
 
 
-def rung_lengths(ladder: Ladder, kernel: Kernel, *, stream: Stream, warmup: int = 30) -> tuple[float, ...]:
+def rung_lengths(ladder: Ladder, kernel: Kernel, *, stream: Stream, warmup: int = 20) -> tuple[float, ...]:
     """A length for each rung above the base, tuned on chains of their own, so that those that count know it beforehand.
 
     Raises:

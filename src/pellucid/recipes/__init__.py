@@ -7,6 +7,7 @@ from .autoencoders import FSQ, KL, VAE, VQ
 from .base import Recipe
 from .classifier import CLASSIFIER
 from .digits import DIGITS, DIGITS8
+from .ebm import EBM
 from .emoji import EMOJI
 from .images import IMAGES
 from .latent import LATENT
@@ -27,6 +28,7 @@ RECIPES: Registry[Recipe] = Registry(
             EMOJI,
             LATENT,
             CLASSIFIER,
+            EBM,
             VAE,
             KL,
             VQ,

@@ -11,6 +11,7 @@ import torch
 from ..autoencoders import AUTOENCODERS
 from ..classifier_model import CLASSIFIER
 from ..config import Config, Resolved, resolve
+from ..ebm import EBM
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..model import MODEL
@@ -20,6 +21,7 @@ from .budget import Budget, parse_budget
 from .calibrate import calibrate
 from .classifier import ClassifierKind
 from .diffusion import Diffusion
+from .ebm import EnergyKind
 from .engine import Engine, best_device
 from .kind import Kind, Travelling
 from .latent import LatentDiffusion
@@ -50,6 +52,7 @@ KINDS: Registry[Kind] = Registry(
         "prior": Prior(),
         **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS},
         CLASSIFIER: ClassifierKind(),
+        EBM: EnergyKind(),
     },
 )
 
