@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
 
 from .asked import Asked, Labels, Texts, conditions_for, text_part
 from .auto import TOLERANCE, Chosen, auto_steps
@@ -214,7 +213,7 @@ def make(
         for i in batch
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    files = _write(model, folder, samples, told)
+    files = write_items(model.card.codec.items.kind, folder, model.decode(samples), told)
     sheet = folder / "sheet.png"
     part = text_part(model.card.schema)
     captions = None if part is None or part.name not in words[first] else [words[i][part.name] or "" for i in ids]
@@ -271,9 +270,16 @@ def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
 
 
-def _write(model: Model, folder: Path, samples: Tensor, told: list[Provenance]) -> list[Path]:
-    items = model.decode(samples)
-    if model.card.codec.items.kind == "image":
+def write_items(kind: str, folder: Path, items: Any, told: Sequence[Provenance]) -> list[Path]:
+    """Items in the data's own units as files: a picture each, or one csv or npy.
+
+    Args:
+        kind: of the items' codec.
+        folder: where they go.
+        items: (N, *).
+        told: what each depends on, N of them.
+    """
+    if kind == "image":
         return [_write_picture(folder, item, one) for item, one in zip(items, told, strict=True)]
     if items.ndim == 2:
         path = folder / "samples.csv"

@@ -30,6 +30,7 @@ from .train.run import CONFIG, Run
 MODEL = "model.json"
 EMA = "ema.safetensors"
 TUNED = "tuned.json"
+GAUSSIAN = ProcessSettings().kind  # the process of numbers
 SHELF = Path(__file__).parent / "shelf"
 _OTHERS = {  # what a folder may hold, and what reads it
     "classifier": ("a classifier of noisy data", "load_classifier"),
@@ -232,8 +233,19 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     return from_stored(read(path), device=device)
 
 
+def is_of_tokens(document: Mapping[str, Any]) -> bool:
+    """Whether a model.json is that of a model of symbols."""
+    kind: str = document.get("process", {}).get("kind", GAUSSIAN)
+    return kind != GAUSSIAN
+
+
 def from_stored(found: Stored, *, device: str | torch.device | None = None) -> Model:
     """The diffusion model that `read` found; arguments and errors are those of `load`."""
+    if is_of_tokens(found.saved.documents[MODEL]):
+        raise UserError(
+            f"{found.origin} is a model of symbols, which serves pellucid sample, restore --text, likelihood, report "
+            "and info; pellucid.load_tokens reads it in Python"
+        )
     if "process" not in found.saved.documents[MODEL]:
         kind = found.saved.documents[MODEL].get("kind", "model")
         what, reader = _OTHERS.get(kind, (f"an autoencoder ({kind})", "load_autoencoder"))

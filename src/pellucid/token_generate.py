@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,19 +16,14 @@ from .generate import batch_for
 from .guidance.logits import GuidedLogits
 from .processes.categorical import Categorical
 from .processes.survival import even_times
+from .restorers.infill import Infill
+from .sampling import Settings
 from .solvers import TOKEN_SOLVERS
 from .solvers.base import sample as integrate
 from .token_model import TokenModel
 
-
-@dataclass(frozen=True)
-class TokenSettings:
-    """Everything that a sample of symbols depends on, beside weights and conditions."""
-
-    solver: str
-    steps: int
-    guidance: float
-    seed: int
+GRID = "even"  # each step restores the same share of symbols
+HOLE, OPEN_END = "_", "..."
 
 
 def token_settings(
@@ -39,18 +33,20 @@ def token_settings(
     steps: int | None = None,
     guidance: float | None = None,
     seed: int = 0,
-) -> TokenSettings:
-    """The settings of a sampling run, with the model's defaults filled in.
+) -> Settings:
+    """The settings of a sampling run, with the model's defaults filled in; its grid is `GRID`.
 
     Raises:
         UserError: an unknown solver, steps below 1, or guidance of an unconditional model.
     """
     default = model.card.sampling
-    chosen = TokenSettings(
-        solver or default.solver,
-        default.steps if steps is None else steps,
-        default.guidance if guidance is None else guidance,
-        seed,
+    chosen = Settings(
+        solver=solver or default.solver,
+        steps=default.steps if steps is None else steps,
+        grid=GRID,
+        guidance=default.guidance if guidance is None else guidance,
+        guidance_interval=None,
+        seed=seed,
     )
     if chosen.solver not in TOKEN_SOLVERS:
         raise unknown("solver", chosen.solver, TOKEN_SOLVERS)
@@ -59,6 +55,30 @@ def token_settings(
     if guidance not in (None, 1.0) and not model.card.schema:
         raise UserError("this model was trained without labels, so there is nothing to guide: leave guidance out")
     return chosen
+
+
+def template(model: TokenModel, text: str) -> Tensor:
+    """What is known of a text with holes, int64 (L,), the mask where nothing is: for `sample_tokens`.
+
+    Each "_" stands for one symbol that is not known: a character, a byte or a piece. Three dots at the end say that the
+    text may go on from there; else it ends where the template does.
+
+    Raises:
+        UserError: a model without a mask or of no texts, a text without a hole, or one that is too long.
+    """
+    mask = model.denoiser.process.mask
+    if mask is None:
+        raise UserError("filling in needs a model whose noise is a mask: train one with process.kind=absorbing")
+    closed = text.removesuffix(OPEN_END)
+    parts = [model.codec.numbers(part) for part in closed.split(HOLE)]
+    numbers = parts[0] + [number for part in parts[1:] for number in (mask, *part)]
+    length = model.shape[0]
+    if len(numbers) > length:
+        raise UserError(f"{text!r} has {len(numbers)} {model.codec.sort}, and the model's texts at most {length}")
+    if len(parts) == 1 and text == closed:
+        raise UserError(f"{text!r} has no hole: write {HOLE} for each unknown symbol, {OPEN_END} for an open end")
+    rest = mask if text != closed else 0
+    return torch.tensor(numbers + [rest] * (length - len(numbers)))
 
 
 def sample_tokens(
@@ -74,6 +94,7 @@ def sample_tokens(
     seed: int = 0,
     first: int = 0,
     batch_size: int | None = None,
+    known: Tensor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draws samples, symbols int64 (num, *shape); `model.texts` or `model.decode` give what they stand for.
@@ -92,6 +113,7 @@ def sample_tokens(
         seed: any integer.
         first: the number of the first sample.
         batch_size: how many are made together; chosen by the item's size if absent.
+        known: what all samples have, int64 (*shape), as of `template`; the mask where it is open.
         progress: called after each step with network batches done and in all.
 
     Raises:
@@ -124,6 +146,7 @@ def sample_tokens(
 
         stream = Stream.of(seed, ids, device=model.device)
         x = process.prior(process.draw(stream, model.shape, step=0)[0, 0])
+        told = denoiser if known is None else Infill(denoiser, known.to(x).expand(len(ids), *model.shape))
         mover = TOKEN_SOLVERS[settings.solver]()
-        made.append(integrate(denoiser, x, times, mover, stream=stream, callback=follow, **conditions.at(ids)))
+        made.append(integrate(told, x, times, mover, stream=stream, callback=follow, **conditions.at(ids)))
     return torch.cat(made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,12 @@ from .config import ProcessSettings
 from .data.tokens import TokenCodec
 from .foundations.errors import UserError
 from .latent import WEIGHTS
-from .model import EMA, MODEL, Card, Stored, option_checked, read
+from .model import EMA, MODEL, Card, Stored, is_of_tokens, option_checked, read
 from .nn import NetworkSpec, build
 from .processes.categorical import CATEGORICALS, Categorical
 from .processes.survival import SURVIVALS
 from .token_denoisers import TokenDenoiser
 from .train import checkpoint
-
-GAUSSIAN = ProcessSettings().kind
-
-
-def is_of_tokens(document: Mapping[str, Any]) -> bool:
-    """Whether a model.json is that of a model of symbols."""
-    return document.get("process", {}).get("kind", GAUSSIAN) != GAUSSIAN
 
 
 def num_symbols(codec_symbols: int, settings: ProcessSettings) -> int:

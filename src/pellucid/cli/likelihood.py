@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -72,14 +72,19 @@ def likelihood(
     from ..data.open import open_dataset
     from ..foundations.errors import UserError
     from ..likelihood import UniformNoise
+    from ..model import MODEL, is_of_tokens, read
     from ..score import learn_noise, scores
+    from ..token_model import TokenModel, tokens_from_stored
+    from ..token_score import TEXT_UNIT, token_scores
     from ..train.run import Run
     from ..train.start import open_split
     from .console import console, say, say_json, steps_view
+    from .tokens import refuse
 
     if items is not None and items < 1:
         raise UserError(f"ask for at least 1 item, got {items}")
-    model = load_any(run)
+    stored = read(run)
+    model = tokens_from_stored(stored) if is_of_tokens(stored.saved.documents[MODEL]) else load_any(run)
     if isinstance(model, AutoencoderModel) and (learned_noise or label is not None):
         raise UserError("--label and --learned-noise are for diffusion models: leave them out")
     train_set = chosen = None
@@ -96,7 +101,9 @@ def likelihood(
     count = len(chosen) if items is None else min(items, len(chosen))
     chosen = chosen.subset(np.arange(count))
     noise = None
-    if learned_noise:
+    if isinstance(model, TokenModel):
+        refuse(learned_noise=learned_noise, probes=probes, trace=None if trace == "auto" else trace)
+    elif learned_noise:
         assert train_set is not None
         assert not isinstance(model, AutoencoderModel)
         console().print("learning the noise within the bins")
@@ -107,6 +114,9 @@ def likelihood(
         if isinstance(model, AutoencoderModel):
             k = importance_samples if importance_samples > 1 else 64
             found = autoencoder_scores(model, chosen, k=k, seed=seed, batch_size=batch_size or 128, progress=update)
+        elif isinstance(model, TokenModel):
+            options: dict[str, Any] = {"label": label, "evaluations": evaluations, "seed": seed}
+            found = token_scores(model, chosen, batch_size=batch_size, progress=update, **options)
         else:
             found = scores(
                 model,
@@ -129,7 +139,8 @@ def likelihood(
         return 0
     held = " held-out" if data is None else ""
     say(f"{count:,}{held} items of {chosen.name}, {'x'.join(map(str, chosen.shape))} values each")
-    say(f"{'':<30}{'bits/dim':>10}{'over items':>13}{'estimator':>12}{'calls':>8}{'products':>10}{'seconds':>9}")
+    unit = "bits/char" if any(TEXT_UNIT in score.method for score in found) else "bits/dim"
+    say(f"{'':<30}{unit:>10}{'over items':>13}{'estimator':>12}{'calls':>8}{'products':>10}{'seconds':>9}")
     for score in found:
         say(
             f"{score.method:<30}{score.bits_per_dim:>10.4f}{'± ' + format(score.over_items, '.4f'):>13}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+from .conditions import Several, assigned, labels_in
 
 
 def sample(
@@ -33,7 +33,7 @@ def sample(
     force: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Draw samples from a trained model.
+    """Draw samples from a trained model: pictures, points, signals or texts, which are printed too.
 
     Sample i depends on the model, the settings, the seed and i alone: not on how many are made, nor in what batches.
 
@@ -58,7 +58,8 @@ def sample(
     guide
         Another model to guide by: a weaker run of the same data, or a classifier (pellucid train classifier RUN).
     solver
-        A name, such as asinh-adams, dpmpp-2m, heun, ddim or ancestral; fitted, for one that `tune` made.
+        A name, such as asinh-adams, dpmpp-2m, heun, ddim or ancestral; fitted, for one that `tune` made. Of texts:
+        ancestral, cached, first-hitting, remasking, confidence, corrected, euler or tau-leaping.
     steps
         Steps of the solver; auto for the fewest that end within the tolerance, found on 16 of the model's paths.
     tolerance
@@ -81,19 +82,40 @@ def sample(
     from ..auto import TOLERANCE
     from ..foundations.errors import UserError
     from ..made import make
-    from ..model import load
+    from ..model import MODEL, from_stored, is_of_tokens, read
     from .console import say, say_json, steps_view, warn
 
     if tolerance is not None and steps != "auto":
         raise UserError("--tolerance is for --steps auto: give both, or neither")
-    model = load(run)
+    stored = read(run)
+    if is_of_tokens(stored.saved.documents[MODEL]):
+        from .tokens import refuse, sample_of_tokens
+
+        odd = grid if grid != "even" else None
+        automatic = steps if isinstance(steps, str) else None
+        refuse(text=text, negative=negative, guidance_kind=guidance_kind, guide=guide, steps=automatic, grid=odd)
+        return sample_of_tokens(
+            stored,
+            num,
+            label=label,
+            json=json,
+            out=out,
+            where=assigned("--where", where),
+            guidance=guidance,
+            solver=solver,
+            steps=None if isinstance(steps, str) else steps,
+            seed=seed,
+            first=first,
+            batch_size=batch_size,
+        )
+    model = from_stored(stored)
     for note in model.notes:
         warn(note)
     if guide is not None:
         from ..guides import with_guide
 
         model = with_guide(model, guide)
-    labels = None if label is None else _labels(label, model.card.label_names)
+    labels = None if label is None else labels_in(label, model.card.label_names)
     with steps_view("sampling") as update:
         made = make(
             model,
@@ -122,21 +144,3 @@ def sample(
             say(made.chosen.sentence())
         say(f"{num} samples in {made.folder} ({made.seconds:.1f} s); at one look: {made.sheet}")
     return 0
-
-
-def _labels(text: str, names: tuple[str, ...]) -> list[str]:
-    """Classes separated by commas; a class may have a comma in its own name."""
-    return [text] if text in names else [part.strip() for part in text.split(",")]
-
-
-def assigned(flag: str, given: list[str] | None) -> dict[str, Any]:
-    """Conditions given as NAME=VALUE: one value, or several in the order of the flags."""
-    from ..foundations.errors import UserError
-
-    found: dict[str, list[str]] = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise UserError(f"{flag} takes NAME=VALUE, got {text!r}; for example {flag} age=3.5")
-        found.setdefault(name.strip(), []).append(value)
-    return dict(found)

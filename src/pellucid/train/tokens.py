@@ -16,14 +16,14 @@ from ..data.tokens import TokenCodec
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..losses.tokens import token_loss
-from ..model import Card
+from ..model import GAUSSIAN, Card
 from ..nn import NetworkSpec, build
 from ..processes.categorical import CATEGORICALS, Categorical
-from ..processes.survival import SURVIVALS
+from ..processes.survival import SURVIVALS, steady_times
 from ..solvers import TOKEN_SOLVERS
 from ..token_denoisers import TokenDenoiser
 from ..token_generate import sample_tokens
-from ..token_model import GAUSSIAN, TokenModel, make_categorical, make_token_denoiser, num_symbols
+from ..token_model import TokenModel, make_categorical, make_token_denoiser, num_symbols
 from . import checkpoint
 from .batches import Batch, golden, items_at
 from .diffusion import Diffusion
@@ -50,7 +50,7 @@ class TokenBatches:
     adaptive: bool = False
 
     def at(self, start: int, count: int) -> Batch:
-        """The batch of positions start ... start + count - 1; times are in (0, 1]."""
+        """The batch of positions start ... start + count - 1, at times where the bound's variance is finite."""
         positions = np.arange(start, start + count, dtype=np.int64)
         x0, cond, stream = items_at(
             self.data,
@@ -62,13 +62,15 @@ class TokenBatches:
             device=self.device,
         )
         noise = self.process.draw(stream, self.data.shape, step=0)[0, 0]
-        t = 1 - torch.from_numpy(golden(positions, self.seed)).to(self.device)
-        return Batch(x0, t, noise, cond)
+        u = torch.from_numpy(golden(positions, self.seed)).to(self.device)
+        t, slope = steady_times(self.process.survival, u)
+        return Batch(x0, t, noise, cond, factor=slope)
 
 
 def token_objective(denoiser: TokenDenoiser, batch: Batch) -> Tensor:
     """The losses of a batch, (B,), in nats for each place: their mean over times bounds -log p(x)."""
-    return token_loss(denoiser, batch.x0, batch.t, batch.noise, **batch.cond)
+    losses = token_loss(denoiser, batch.x0, batch.t, batch.noise, **batch.cond)
+    return losses if batch.factor is None else losses * batch.factor
 
 
 @dataclass(frozen=True)
