@@ -9,6 +9,7 @@ from .base import Process
 from .gaussian import Gaussian
 from .matrix import MatrixGaussian
 from .paths import SimulatedSDE
+from .product import Product
 from .schedules import EDM, VE, VP, Betas, Rectified, Schedule, SubVP
 
 
@@ -52,6 +53,8 @@ def _remedy(process: Process) -> str:
         return "let g(t) grow, or let the part of f that is not linear fade towards t = 1, so that the end is Gaussian"
     if isinstance(process, MatrixGaussian):
         return "make f contract faster, or g(t) larger, so that x_1 forgets x_0"
+    if isinstance(process, Product):
+        return _remedy(next(field.process for field in process.fields if not field.symbols))
     assert isinstance(process, Gaussian)
     return _schedule_remedy(process.schedule)
 

@@ -22,6 +22,7 @@ from .first_hitting import FirstHitting
 from .langevin import ReverseDiffusion
 from .multistep import Adams, DPMpp2M, UniPC
 from .ode import RK4, DPMpp2S, Euler, Heun, Midpoint
+from .product import ProductSolver
 from .rates import TauLeaping, TokenEuler
 from .remasking import Remasking
 from .sde import SDE2, EulerMaruyama
@@ -109,6 +110,7 @@ __all__ = [
     "FirstHitting",
     "Heun",
     "Midpoint",
+    "ProductSolver",
     "Remasking",
     "ReverseDiffusion",
     "SASolver",

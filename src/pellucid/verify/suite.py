@@ -12,6 +12,7 @@ from . import (
     likelihood,
     losses,
     metrics,
+    mixed,
     operators,
     restore,
     sde,
@@ -59,6 +60,7 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
             token_samples.calls,
             token_samples.infilling,
         ),
+        "mixed": (mixed.joint_answers, mixed.samples),
     },
 )
 

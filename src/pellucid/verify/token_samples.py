@@ -66,7 +66,9 @@ def p_value(x: Tensor, items: Tensor, weights: Tensor, *, impossible: float = 0.
     return float(stats.chi2.sf(statistic, len(items) - 1))
 
 
-def _outcome(name: str, p: float) -> Outcome:
+def fits(name: str, x: Tensor, items: Tensor, weights: Tensor, *, impossible: float = 0.0) -> Outcome:
+    """The outcome of `p_value`."""
+    p = p_value(x, items, weights, impossible=impossible)
     reason = "Pearson's chi-squared test: a sound solver fails one in 10,000"
     return Outcome(name, f"p of at least {_LEAST_P:g}", f"p = {p:.3g}", "none", reason, p >= _LEAST_P)
 
@@ -79,15 +81,15 @@ def exact_laws() -> Iterator[Outcome]:
             if name == "confidence" or (process.mask is None and name in _MASKED_ONLY):
                 continue
             steps = 1 if name in _WHOLE else _STEPS
-            p = p_value(samples(law, make(), steps=steps), law.items, law.weights, impossible=3 / _STEPS)
-            yield _outcome(f"{kind}, {name}, {steps} steps: samples against the exact law", p)
+            text = f"{kind}, {name}, {steps} steps: samples against the exact law"
+            yield fits(text, samples(law, make(), steps=steps), law.items, law.weights, impossible=3 / _STEPS)
 
 
 def one_at_a_time() -> Iterator[Outcome]:
     """Confidence: biased where it ranks what it has drawn; exact where the rank depends on what is known alone."""
     law = law_of(absorbing(4), 3, _LENGTH)
-    p = p_value(samples(law, Confidence(by_law=True), steps=_LENGTH), law.items, law.weights)
-    yield _outcome("mask, confidence by law, a step for each place: samples against the exact law", p)
+    text = "mask, confidence by law, a step for each place: samples against the exact law"
+    yield fits(text, samples(law, Confidence(by_law=True), steps=_LENGTH), law.items, law.weights)
     x = samples(law, Confidence(), steps=_LENGTH)
     left = (law.log_prob(x) == -torch.inf).double().mean().item()
     text = "mask, confidence, a step for each place: samples outside the law (biased within it)"
@@ -120,5 +122,5 @@ def infilling() -> Iterator[Outcome]:
     for name in ("first-hitting", "cached"):
         steps = 1 if name in _WHOLE else _STEPS
         x = samples(Infill(law, known), TOKEN_SOLVERS[name](), steps=steps)
-        p = p_value(x, law.items[given], law.weights[given], impossible=3 / _STEPS)
-        yield _outcome(f"infilling, {name}: samples against the exact conditional law", p)
+        text = f"infilling, {name}: samples against the exact conditional law"
+        yield fits(text, x, law.items[given], law.weights[given], impossible=3 / _STEPS)
