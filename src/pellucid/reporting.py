@@ -26,8 +26,9 @@ from .latent_report import first_stage, write_kept
 from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
 from .sampling import labels_for
+from .token_report import report_tokens
 from .train.card import Card, write_card
-from .train.run import DENOISERS, Run
+from .train.run import DENOISERS, TOKENS, Run
 from .train.start import open_split
 from .verified_run import kept as verification
 
@@ -42,6 +43,8 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     one kept in the folder stands, as long as it is of the same weights; so do the checks of `pellucid verify`.
     """
     run = Run.open(path)
+    if run.kind in TOKENS:
+        return report_tokens(path)
     if run.kind not in DENOISERS:
         return {CLASSIFIER: report_classifier, EBM: report_ebm}.get(run.kind, report_autoencoder)(path)
     model = load(path)

@@ -54,8 +54,9 @@ def _of_model(path: Path) -> dict[str, object]:
     from ..ebm import EBM
     from ..latent import LatentCodec
     from ..latent_report import first_stage
-    from ..model import load
-    from ..train.run import CONFIG, DENOISERS, Run
+    from ..model import MODEL, from_stored, is_of_tokens, read
+    from ..train.run import CONFIG, DENOISERS, TOKENS, Run
+    from .tokens import facts_of_tokens
 
     facts: dict[str, object] = {}
     if (path / CONFIG).is_file():
@@ -64,9 +65,12 @@ def _of_model(path: Path) -> dict[str, object]:
         last = trained[-1] if trained else {}
         facts = {"run": str(path), "recipe": run.config.get("recipe"), "budget": run.config["training"]["budget"]}
         facts |= {name: last.get(name) for name in ("step", "items", "loss", "seconds")}
-    if facts and run.kind not in DENOISERS:
+    if facts and run.kind not in (*DENOISERS, *TOKENS):
         return facts | {CLASSIFIER: _of_classifier, EBM: _of_energy}.get(run.kind, _of_autoencoder)(path)
-    model = load(path, device="cpu")
+    stored = read(path)
+    if is_of_tokens(stored.saved.documents[MODEL]):
+        return facts | facts_of_tokens(path)
+    model = from_stored(stored, device="cpu")
     card = model.card
     parameters = sum(p.numel() for p in model.denoiser.parameters())
     return facts | {
@@ -110,5 +114,20 @@ def _of_classifier(path: Path) -> dict[str, object]:
         "shape": "x".join(map(str, card.network.shape)),
         "process": f"{card.process.schedule} schedule",
         "labels": ", ".join(card.label_names),
+        "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
+    }
+
+
+def _of_energy(path: Path) -> dict[str, object]:
+    from ..ebm import METHODS, load_ebm
+
+    model = load_ebm(path, device="cpu")
+    card, spec = model.card, model.card.network
+    parameters = sum(p.numel() for p in model.law.parameters())
+    return {
+        "weights": model.weights_hash,
+        "network": f"an energy, {spec.network.kind} of width {spec.network.width}, {parameters:,} parameters",
+        "shape": "x".join(map(str, model.shape)),
+        "learned by": METHODS[spec.method],
         "trained on": f"{card.data['train']:,} items of {card.data['name']} (sha256 {card.data['sha256'][:12]})",
     }

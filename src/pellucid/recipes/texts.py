@@ -36,7 +36,7 @@ PRIOR = Recipe(
         "data": {"source": "digits", "holdout": 0.2},
         "process": {"kind": "absorbing", "schedule": "linear"},
         "training": {"budget": "10m", **_TRAINING, "batch_size": 64},
-        "sampling": {"solver": "ancestral", "steps": 49},
+        "sampling": {"solver": "ancestral", "steps": 49, "guidance": 2.0},
     },
 )
 
