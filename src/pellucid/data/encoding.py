@@ -19,7 +19,7 @@ from ..foundations.registry import Registry
 from . import text_model, vocabulary
 from .codecs import ImageCodec, codec_from_json
 from .conditions import Part
-from .images import read_picture
+from .images import Unreadable, read_picture
 
 NONE = "none"
 
@@ -129,7 +129,10 @@ def read_square(file: Path, codec: ImageCodec) -> np.ndarray:
     """A picture's largest centred square at a codec's size and channels, uint8 (C, H, W)."""
     from .folder import square  # here, as folders have columns, whose values these are
 
-    picture = read_picture(file)
+    try:
+        picture = read_picture(file)
+    except (Unreadable, OSError) as error:
+        raise UserError(f"{str(file)!r} cannot be read as a picture: {error}") from None
     grey = codec.channels == 1
     picture = picture if picture.mode == ("L" if grey else "RGB") else picture.convert("L" if grey else "RGB")
     return np.moveaxis(np.atleast_3d(np.asarray(square(picture, codec.height))), -1, 0)
