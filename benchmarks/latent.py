@@ -1,6 +1,6 @@
 """What a latent space buys: a latent and a pixel-space model of the same pictures, side by side.
 
-    python benchmarks/latent.py LATENT PIXEL [--samples 256] [--items 32]
+    python benchmarks/latent.py LATENT PIXEL [--samples 128] [--items 16]
 
 LATENT is a run of `pellucid train latent`, PIXEL one of a pixel-space recipe on the same data. The first table is
 training speed alone, in this process and by turns: the latent run's network and the pixel run's, and for each patch
@@ -34,8 +34,8 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("latent", type=Path)
     parser.add_argument("pixel", type=Path)
-    parser.add_argument("--samples", type=int, default=256)
-    parser.add_argument("--items", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--items", type=int, default=16)
     parser.set_defaults(threads=1)
     options = parser.parse_args()
     import torch
@@ -129,7 +129,7 @@ def used(page: Page, options: Any, models: dict[str, Any]) -> None:
         made = sampled(model, held, some)
         seconds = time.process_time() - started
         last = Run.open(path).lines("train")[-1]
-        judged = scores(model, held.subset(some[: 2 if options.quick else options.items]), evaluations=64, steps=48)
+        judged = scores(model, held.subset(some[: 2 if options.quick else options.items]), evaluations=64, steps=32)
         distance = kernel.kid(features(made), features(x))
         rows.append(
             (

@@ -27,8 +27,9 @@ from .foundations.rng import Stream, subseed
 from .latent import LatentCodec
 from .likelihood import LogProb, log_prob, vlb
 
-# Where a normal law of that width takes over in the variational bound: below the noise of most codes, and not where a
-# network's error at small noise costs more than it tells (0.008 bits a value more at 1e-3, none less at 3e-2, on emoji).
+# Where a normal law of that width takes over in the variational bound: below the noise of most codes, and not so low
+# that a network's error at small noise costs more than it tells (emoji: 0.008 bits a value more at 1e-3, none less at
+# 3e-2).
 NOISE_MIN = 1e-2
 
 
