@@ -27,7 +27,7 @@ from .mcmc import Adjusted, NormalBase, Normaliser, annealed_importance, geometr
 from .mcmc.base import by_energy
 from .mcmc.chains import run_chains, tune
 from .mcmc.ladder import climb, rung_lengths
-from .model import EMA, MODEL, read
+from .model import EMA, MODEL, Stored, read
 from .nn import EnergyNetwork, NetworkSpec, build
 from .train import checkpoint
 
@@ -176,7 +176,7 @@ class EnergyModel:
         if log_z is None:
             if self.card.network.method != "nce":
                 raise UserError("contrastive divergence learns no normaliser: estimate it with model.normaliser()")
-            log_z = float(self.law.log_z)
+            log_z = self.law.log_z.item()
         return -self.energy(x) - log_z
 
     def normaliser(
@@ -247,11 +247,19 @@ def load_ebm(path: str | Path, *, device: str | torch.device | None = None) -> E
     Raises:
         UserError: nothing there, no valid checkpoint, or a model of another kind.
     """
-    found = read(path)
-    values = found.saved.documents[MODEL]
-    if values.get("kind") != EBM:
-        raise UserError(f"{path} is no energy model; make one: pellucid train ebm --data FILE")
-    card = EnergyCard.from_json(values)
+    return ebm_from_stored(read(path), device=device)
+
+
+def is_ebm(found: Stored) -> bool:
+    """Whether what `read` found is an energy model."""
+    return bool(found.saved.documents[MODEL].get("kind") == EBM)
+
+
+def ebm_from_stored(found: Stored, *, device: str | torch.device | None = None) -> EnergyModel:
+    """The energy model that `read` found; arguments and errors are those of `load_ebm`."""
+    if not is_ebm(found):
+        raise UserError(f"{found.origin} is no energy model; make one: pellucid train ebm --data FILE")
+    card = EnergyCard.from_json(found.saved.documents[MODEL])
     law, weights = EnergyLaw(card.network), found.saved.tensors[EMA]
     law.load_state_dict(weights)
     law.eval().requires_grad_(False)

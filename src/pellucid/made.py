@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
@@ -270,7 +270,22 @@ def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
 
 
-def write_items(kind: str, folder: Path, items: Any, told: Sequence[Provenance]) -> list[Path]:
+class Telling(Protocol):
+    """What a file tells of the sample in it: its number, what it was asked for, and all else as JSON values."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def label(self) -> str | None: ...
+
+    @property
+    def conditions(self) -> Mapping[str, Any]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def write_items(kind: str, folder: Path, items: Any, told: Sequence[Telling]) -> list[Path]:
     """Items in the data's own units as files: a picture each, or one csv or npy.
 
     Args:
@@ -296,7 +311,7 @@ def write_items(kind: str, folder: Path, items: Any, told: Sequence[Provenance])
     return [path]
 
 
-def _write_picture(folder: Path, item: Any, told: Provenance) -> Path:
+def _write_picture(folder: Path, item: Any, told: Telling) -> Path:
     path = folder / f"{told.id:06d}.png"
     text = PngInfo()
     text.add_text(_KEY, json.dumps(told.to_json()))

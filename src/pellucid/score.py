@@ -179,7 +179,7 @@ def scores(
             bound.add(terms.value, terms.standard_error, terms.evaluations, 0)
         if progress is not None:
             progress(2 * done + 2, 2 * len(batches))
-    return [tally.score(math.prod(codec.items.shape), _offset(model)) for tally in (ode, bound)]
+    return [tally.score(math.prod(codec.items.shape), scale_nats(codec.items)) for tally in (ode, bound)]
 
 
 def learn_noise(model: Model, data: Dataset, *, num: int = 2000, seed: int = 0, **options: Any) -> Dequantisation:
@@ -253,9 +253,12 @@ class _Tally:
         )
 
 
-def _offset(model: Model) -> float:
-    """What turns nats in the model's scale into nats in the data's own: the sum of log std over an item's values."""
-    codec = model.card.codec.items
+def scale_nats(codec: Any) -> float:
+    """What turns nats in the model's scale into nats in the data's own: the sum of log std over an item's values.
+
+    Args:
+        codec: of the items.
+    """
     if isinstance(codec, PointsCodec):
         return sum(math.log(std) for std in codec.std)
     if isinstance(codec, SignalCodec):

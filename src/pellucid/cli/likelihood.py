@@ -70,9 +70,11 @@ def likelihood(
     from ..autoencoder_score import autoencoder_scores
     from ..config import resolve
     from ..data.open import open_dataset
+    from ..ebm import EnergyModel, ebm_from_stored, is_ebm
+    from ..ebm_score import energy_scores
     from ..foundations.errors import UserError
     from ..likelihood import UniformNoise
-    from ..model import MODEL, is_of_tokens, read
+    from ..model import MODEL, Model, is_of_tokens, read
     from ..score import learn_noise, scores
     from ..token_model import TokenModel, tokens_from_stored
     from ..token_score import TEXT_UNIT, token_scores
@@ -84,7 +86,11 @@ def likelihood(
     if items is not None and items < 1:
         raise UserError(f"ask for at least 1 item, got {items}")
     stored = read(run)
-    model = tokens_from_stored(stored) if is_of_tokens(stored.saved.documents[MODEL]) else load_any(run)
+    model: Model | AutoencoderModel | TokenModel | EnergyModel
+    if is_ebm(stored):
+        model = ebm_from_stored(stored)
+    else:
+        model = tokens_from_stored(stored) if is_of_tokens(stored.saved.documents[MODEL]) else load_any(run)
     if isinstance(model, AutoencoderModel) and (learned_noise or label is not None):
         raise UserError("--label and --learned-noise are for diffusion models: leave them out")
     train_set = chosen = None
@@ -103,6 +109,8 @@ def likelihood(
     noise = None
     if isinstance(model, TokenModel):
         refuse(learned_noise=learned_noise, probes=probes, trace=None if trace == "auto" else trace)
+    elif isinstance(model, EnergyModel):
+        refuse("of diffusion models, and this is an energy model", label=label, learned_noise=learned_noise)
     elif learned_noise:
         assert train_set is not None
         assert not isinstance(model, AutoencoderModel)
@@ -117,6 +125,8 @@ def likelihood(
         elif isinstance(model, TokenModel):
             options: dict[str, Any] = {"label": label, "evaluations": evaluations, "seed": seed}
             found = token_scores(model, chosen, batch_size=batch_size, progress=update, **options)
+        elif isinstance(model, EnergyModel):
+            found = energy_scores(model, chosen, seed=seed, progress=update)
         else:
             found = scores(
                 model,

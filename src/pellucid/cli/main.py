@@ -21,6 +21,10 @@ VERBS = {
     "train": ("pellucid.cli.train:train", "Train a model on your data."),
     "resume": ("pellucid.cli.train:resume", "Go on with a run that was stopped, or give it more."),
     "sample": ("pellucid.cli.sample:sample", "Draw samples from a trained model."),
+    "compose": (
+        "pellucid.cli.compose:compose",
+        "Draw samples of several models together: product, mixture or negation.",
+    ),
     "restore": (
         "pellucid.cli.restore:restore",
         "Restore damaged pictures, signals or vectors with a trained model.",
