@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .autoencoders import VAE, AutoencoderSpec, Code, Decoded, Quantised, build_autoencoder
+from .autoencoders import AUTOENCODERS, VAE, AutoencoderSpec, Code, Decoded, Quantised, build_autoencoder
 from .autoencoders.quantise import Codes
 from .data.codecs import Codec, codec_from_json
 from .foundations.errors import UserError
@@ -187,9 +187,10 @@ class AutoencoderModel:
             UserError: a code book, which has no law of its codes, or numbers out of range.
         """
         if isinstance(self.network, Quantised):
+            name = self.origin or "RUN"
             raise UserError(
-                f"{self.origin or 'this autoencoder'} has a code book and no law of its codes: it encodes and decodes, "
-                "and cannot be sampled"
+                f"{name} has a code book and no law of its codes, so it cannot be sampled; train one: "
+                f"pellucid train prior --autoencoder {name}"
             )
         if num < 1 or first < 0:
             raise UserError(f"ask for at least 1 sample, numbered from 0: got num={num}, first={first}")
@@ -230,7 +231,7 @@ def load_autoencoder(path: str | Path, *, device: str | torch.device | None = No
     found = read(path)
     if "process" in found.saved.documents[MODEL]:
         raise UserError(f"{found.origin} is a diffusion model, not an autoencoder: read it with pellucid.load")
-    return _from_stored(found, device)
+    return autoencoder_from_stored(found, device=device)
 
 
 def load_any(path: str | Path, *, device: str | torch.device | None = None) -> Model | AutoencoderModel:
@@ -238,10 +239,16 @@ def load_any(path: str | Path, *, device: str | torch.device | None = None) -> M
     found = read(path)
     if "process" in found.saved.documents[MODEL]:
         return from_stored(found, device=device)
-    return _from_stored(found, device)
+    return autoencoder_from_stored(found, device=device)
 
 
-def _from_stored(found: Stored, device: str | torch.device | None) -> AutoencoderModel:
+def is_autoencoder(found: Stored) -> bool:
+    """Whether what was read is an autoencoder."""
+    return found.saved.documents[MODEL].get("kind") in AUTOENCODERS
+
+
+def autoencoder_from_stored(found: Stored, *, device: str | torch.device | None = None) -> AutoencoderModel:
+    """The autoencoder that `read` found; arguments are those of `load_autoencoder`."""
     card = AutoencoderCard.from_json(found.saved.documents[MODEL])
     network = build_autoencoder(card.network)
     network.load_state_dict(found.saved.tensors[EMA])

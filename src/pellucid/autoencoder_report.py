@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .autoencoder_made import sheet
 from .autoencoder_model import AutoencoderModel, load_autoencoder
 from .autoencoder_score import autoencoder_scores, what_codes_carry
 from .autoencoders import Latents, Quantised
@@ -21,7 +22,6 @@ from .data.grid import picture_grid
 from .foundations.measured import Measured
 from .report import Evaluation, Section, Shown, Table, Verdict, read_evaluation, write_evaluation, write_report
 from .score import Score
-from .train.autoencoder import sheet
 from .train.card import Card, write_card
 from .train.prepare import open_split
 from .train.run import Run

@@ -22,6 +22,7 @@ from .generate import batches_for, gallery, sample
 from .model import Model
 from .sampling import GUIDANCE_KIND, Settings, settings_for
 
+DECODER = "decoder"  # the solver of what is decoded in one step, and has no other settings
 _KEY = "pellucid"
 
 
@@ -69,8 +70,10 @@ class Provenance:
     def _command(self, num: int, first: int, more: Sequence[object]) -> str:
         s = self.settings
         words: list[object] = ["pellucid", "sample", self.model, "-n", num, "--first", first, "--seed", s.seed]
+        if s.solver == DECODER:
+            return shlex.join(map(str, [*words, *more]))
         words += ["--solver", s.solver, "--steps", s.steps, "--grid", s.grid, "--guidance", repr(s.guidance)]
-        if s.guidance_kind != GUIDANCE_KIND and s.guide is None:
+        if s.guide is None:
             words += ["--guidance-kind", s.guidance_kind]
         if s.guide is not None:
             words += ["--guide", s.guide]

@@ -50,7 +50,7 @@ LINES: list[set[str]] = [
     {"tasks", "observed_files"},
     {"observe"},
     {"made", "tune", "before_after"},
-    {"token_made"},
+    {"token_made", "autoencoder_made"},
     {"restored"},
     {"train"},
     {"made_plain"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pellucid.autoencoder_model import load_autoencoder
 from pellucid.autoencoder_score import autoencoder_scores, what_codes_carry
 from pellucid.autoencoders import VAE, Quantised, Usage
+from pellucid.cli.main import main
 from pellucid.config import Resolved, nested, resolve
 from pellucid.data.arrays import split
 from pellucid.data.open import open_dataset
@@ -154,7 +157,34 @@ def test_the_command_line_judges_describes_and_refuses(runs: dict[str, Path], ru
     assert "vq, code 3x4x4" in told.stdout
     told = run_cli(["sample", runs["vq"]])
     assert told.returncode == 2
-    assert "is an autoencoder (vq), not a diffusion model" in told.stderr
+    assert f"cannot be sampled; train one: pellucid train prior --autoencoder {runs['vq']}" in told.stderr
+    told = run_cli(["sample", runs["vae"], "--solver", "heun"])
+    assert told.returncode == 2
+    assert "--solver: of diffusion models, and this is an autoencoder; leave that out" in told.stderr
+
+
+def test_samples_become_files_and_the_printed_command_makes_them_again(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def called(*words: object) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    called("sample", runs["vae"], "-n", 5, "--label", "3,7", "--seed", 2, "--batch-size", 2, "--out", "first")
+    vae = load_autoencoder(runs["vae"])
+    direct = vae.to_items(vae.sample(5, label=["3", "7"], seed=2, batch_size=2))
+    for i in range(5):
+        with Image.open(tmp_path / "first" / f"{i:06d}.png") as picture:
+            assert np.array_equal(np.asarray(picture), direct[i, 0])
+    facts = json.loads(called("info", tmp_path / "first" / "000003.png", "--json"))
+    assert (facts["id"], facts["label"], facts["weights"]) == (3, "7", vae.weights_hash)
+    words = shlex.split(facts["make it again"])
+    assert words[0] == "pellucid"
+    called(*words[1:], "--out", "again")
+    assert (tmp_path / "again" / "000003.png").read_bytes() == (tmp_path / "first" / "000003.png").read_bytes()
 
 
 def test_the_page_tells_bounds_codes_and_pictures(runs: dict[str, Path]) -> None:

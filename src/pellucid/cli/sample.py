@@ -80,17 +80,20 @@ def sample(
         Print what was made as JSON.
     """
     from ..auto import TOLERANCE
+    from ..autoencoder_model import is_autoencoder
+    from ..ebm import is_ebm
     from ..foundations.errors import UserError
     from ..made import make
     from ..model import MODEL, from_stored, is_of_tokens, read
+    from .autoencoders import sample_of_autoencoder
     from .console import say, say_json, steps_view, warn
+    from .energies import sample_of_energy
+    from .tokens import refuse, sample_of_tokens
 
     if tolerance is not None and steps != "auto":
         raise UserError("--tolerance is for --steps auto: give both, or neither")
     stored = read(run)
     if is_of_tokens(stored.saved.documents[MODEL]):
-        from .tokens import refuse, sample_of_tokens
-
         odd = grid if grid != "even" else None
         automatic = steps if isinstance(steps, str) else None
         refuse(text=text, negative=negative, guidance_kind=guidance_kind, guide=guide, steps=automatic, grid=odd)
@@ -108,6 +111,37 @@ def sample(
             first=first,
             batch_size=batch_size,
         )
+    if is_autoencoder(stored):
+        refuse(
+            "of diffusion models, and this is an autoencoder",
+            text=text,
+            where=where,
+            negative=negative,
+            guidance=guidance,
+            guidance_kind=guidance_kind,
+            guide=guide,
+            solver=solver,
+            steps=steps,
+            grid=grid,
+        )
+        return sample_of_autoencoder(
+            stored, num, label=label, json=json, out=out, seed=seed, first=first, batch_size=batch_size
+        )
+    if is_ebm(stored):
+        refuse(
+            "of diffusion models, and this is an energy model",
+            label=label,
+            text=text,
+            where=where,
+            negative=negative,
+            guidance=guidance,
+            guidance_kind=guidance_kind,
+            guide=guide,
+            solver=solver,
+            steps=steps,
+            grid=grid,
+        )
+        return sample_of_energy(stored, num, json=json, out=out, seed=seed, first=first, batch_size=batch_size)
     model = from_stored(stored)
     for note in model.notes:
         warn(note)

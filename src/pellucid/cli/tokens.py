@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 
-def refuse(**given: Any) -> None:
-    """Refuses what only models of numbers know, by the flag's name."""
+def refuse(why: str = "of models of numbers, and this is one of symbols", /, **given: Any) -> None:
+    """Refuses what only models of another kind know, by the flag's name."""
     from ..foundations.errors import UserError
 
     flags = [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, False)]
     if flags:
-        raise UserError(f"{', '.join(flags)}: of models of numbers, and this is one of symbols; leave that out")
+        raise UserError(f"{', '.join(flags)}: {why}; leave that out")
 
 
 def sample_of_tokens(stored: Any, num: int, *, label: str | None, json: bool, **options: Any) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..autoencoder_made import sheet
 from ..autoencoder_model import AutoencoderCard, AutoencoderModel
 from ..autoencoders import (
     AUTOENCODERS,
@@ -26,7 +27,6 @@ from ..autoencoders.quantise import Codes
 from ..config import AutoencoderSettings, Config
 from ..data.arrays import Dataset
 from ..data.codecs import ImageCodec
-from ..data.inspect import contact_sheet
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..nn.coder import CODERS, choose_coder
@@ -224,14 +224,6 @@ class Looks:
         assert isinstance(trainee.average.network, Quantised)
         used = usage(code.indices, trainee.average.network.num_codes)
         return {"loss": loss, "usage": used.share, "perplexity": used.perplexity}
-
-
-def sheet(card: AutoencoderCard, x: Tensor, labels: Tensor | None) -> Any:
-    """Items at one look, by class where there are classes; a plot where they are no pictures."""
-    names = (*card.label_names, "none")
-    by_class = None if labels is None else labels.cpu().numpy()
-    items = card.codec.decode(x)
-    return contact_sheet(Dataset(items, by_class, () if labels is None else names, card.codec, "samples"), len(x))
 
 
 def describe(kind: str, config: Config, data: Dataset, num_classes: int) -> AutoencoderSpec:
