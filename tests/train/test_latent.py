@@ -210,6 +210,7 @@ def test_a_signal_in_the_first_stage_ends_there(tmp_path: Path) -> None:
     assert done.signal == signal.SIGINT
     assert done.run.path == tmp_path / "run-vae"
     assert not (tmp_path / "run").exists()
+    assert f"--autoencoder {done.run.path}" in stopping.messages[-1]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,9 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
     if first is not None:
         done = begin(first, path.with_name(f"{path.name}-{first.config.kind}"), observer=observer)
         if done.signal is not None:
+            observer.message(
+                f"this was the first of two stages: finish it, and train the second with --autoencoder {done.run.path}"
+            )
             return done
         resolved = kind.second_stage(resolved, done.run)
         config, budget = resolved.config, parse_budget(resolved.config.training.budget)
