@@ -15,6 +15,7 @@ from pellucid.foundations.rng import Stream
 from pellucid.generate import batches_for, default_batch, gallery, sample
 from pellucid.guidance import PAIRS
 from pellucid.model import Model, make_denoiser
+from pellucid.prepared import prepare
 from pellucid.sampling import guided, labels_for, settings_for
 from pellucid.solvers import SOLVERS
 
@@ -106,6 +107,12 @@ def test_guidance_kinds(model: Model, kind: str) -> None:
     assert torch.equal(sample(model, 2, guidance=1.0, **given), sample(model, 2, **{**given, "guidance_kind": None}))
     with pytest.raises(UserError, match="unknown guidance 'projektet'; did you mean 'projected'"):
         sample(model, 1, guidance_kind="projektet")
+    # a model may come with a kind of its own, for samples and for restorations
+    card = replace(model.card, sampling=model.card.sampling.model_copy(update={"guidance_kind": kind}))
+    own = replace(model, card=card)
+    assert torch.equal(sample(own, 2, guidance=2.5, label="class 1", steps=2), sample(model, 2, guidance=2.5, **given))
+    assert type(prepare(own, guidance=2.5).denoiser) is PAIRS[kind]
+    assert prepare(model, guidance=2.5, guidance_kind=kind).named["guidance_kind"] == kind
 
 
 def test_labels_are_taken_in_turn_by_the_samples_own_numbers(model: Model) -> None:

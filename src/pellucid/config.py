@@ -140,6 +140,7 @@ class SamplingSettings(Section):
     grid: str = "karras"
     guidance: float = 1.0
     guidance_interval: tuple[float, float] | None = Field(None, description="levels of sigma/alpha where guidance acts")
+    guidance_kind: str = Field("classifier-free", description="what becomes of it: also rescaled or projected")
 
 
 class Config(Section):

@@ -20,7 +20,7 @@ from .auto import TOLERANCE, Chosen, auto_steps
 from .foundations.errors import UserError
 from .generate import batches_for, gallery, sample
 from .model import Model
-from .sampling import GUIDANCE_KIND, Settings, settings_for
+from .sampling import Settings, settings_for
 
 DECODER = "decoder"  # the solver of what is decoded in one step, and has no other settings
 _KEY = "pellucid"

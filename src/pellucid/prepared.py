@@ -20,7 +20,7 @@ from .operators.simple import Crop
 from .processes.checks import check_prior
 from .processes.gaussian import Gaussian
 from .processes.times import GRIDS
-from .sampling import guided, settings_for, solver_for
+from .sampling import GUIDANCE_KIND, guided, settings_for, solver_for
 from .solvers import SOLVERS, Solver
 from .tiles import Tiled
 
@@ -127,6 +127,7 @@ def prepare(
     steps: int | None = None,
     grid: str | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
 ) -> Prepared:
     """A model with the settings of a restoration; the defaults are `SOLVER`, `STEPS` and `GRID`.
 
@@ -138,17 +139,19 @@ def prepare(
     if isinstance(model, Model):
         # The model's own default of guidance is for samples that look typical, and would bias what was really there.
         scale = 1.0 if guidance is None else guidance
-        settings = settings_for(model, solver=named, steps=steps, grid=grid, guidance=scale)
+        settings = settings_for(
+            model, solver=named, steps=steps, grid=grid, guidance=scale, guidance_kind=guidance_kind
+        )
         check_prior(model.denoiser.process, (model.card.process.sigma_data or 1.0) ** 2)
         mover, times = solver_for(model, settings)
-        denoiser, device = guided(model, settings), model.device
+        denoiser, device, kind = guided(model, settings), model.device, settings.guidance_kind
     else:
-        if guidance is not None:
+        if guidance is not None or guidance_kind is not None:
             raise UserError("guidance needs a model with its labels: wrap a denoiser in pellucid.Guided instead")
         if not isinstance(model.process, Gaussian):
             raise UserError(f"restoration needs a Gaussian process, not {type(model.process).__name__}")
         mover, times = SOLVERS[named](), GRIDS[grid](model.process.schedule, steps)
-        denoiser, device, scale = model, None, 1.0
+        denoiser, device, scale, kind = model, None, 1.0, GUIDANCE_KIND
     if solver is not None and not isinstance(solver, str):
         mover, named = solver, type(solver).__name__
     return Prepared(
@@ -157,7 +160,7 @@ def prepare(
         device,
         mover,
         times,
-        {"solver": named, "steps": steps, "grid": grid, "guidance": scale},
+        {"solver": named, "steps": steps, "grid": grid, "guidance": scale, "guidance_kind": kind},
     )
 
 

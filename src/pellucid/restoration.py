@@ -28,6 +28,7 @@ from .prepared import GRID, SOLVER, STEPS, conditions_of_items, prepare, shape_o
 from .restorers import RESTORERS, SMC, Observation, Restorer, Wrapper
 from .restorers.auto import Choice, choose
 from .restorers.noise import noise_of, whiten
+from .sampling import GUIDANCE_KIND
 from .solvers import Solver
 
 AUTO = "auto"
@@ -47,7 +48,7 @@ class Settings:
     Attributes:
         method: its name, or the class of a method that was given.
         options: the method's own options.
-        solver, steps, grid, guidance, seed: as of `sample`.
+        solver, steps, grid, guidance, guidance_kind, seed: as of `sample`.
         noise: the standard deviation of the observation's noise that was reckoned with.
         noise_estimated: whether it was estimated from the observation.
         peak: of Poisson noise; None where the noise is Gaussian.
@@ -65,6 +66,7 @@ class Settings:
     noise_estimated: bool = False
     peak: float | None = None
     tiled: bool = False
+    guidance_kind: str = GUIDANCE_KIND
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def restore(
     text: Texts = None,
     where: Mapping[str, Any] | None = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     shape: Sequence[int] | None = None,
     overlap: int | None = None,
     batch_size: int | None = None,
@@ -146,7 +149,8 @@ def restore(
         label: a class, or several for the items in turn; none if absent. For a denoiser that is no `Model`, indices.
         text: a text, or several for the items in turn, of a model that learned from captions.
         where: value, or several in turn, of any other condition by its name.
-        guidance: classifier-free scale; 1 is the plain conditional model.
+        guidance: scale w of u + w (c - u); 1 is the plain conditional model.
+        guidance_kind: what becomes of that difference, as of `sample`.
         shape: of an item, where it is neither the operator's own nor the model's.
         overlap: of the tiles of a picture larger than the model, in pixels.
         batch_size: how many items go through the network at once; of larger pictures, how many tiles.
@@ -187,6 +191,7 @@ def restore(
         steps=chosen.steps if steps is None else steps,
         grid=grid or chosen.grid,
         guidance=guidance,
+        guidance_kind=guidance_kind,
     )
     restorer = chosen.method
     fit = ready.fitting(item, overlap, batch_size)

@@ -159,7 +159,9 @@ def restore_files(
 def _damage(model: Model, request: Request) -> Damage:
     """The operator, not bound yet, once all that does not depend on a file has been checked."""
     more = request.more
-    prepare(model, **{name: more[name] for name in ("solver", "steps", "grid", "guidance") if name in more})
+    prepare(
+        model, **{name: more[name] for name in ("solver", "steps", "grid", "guidance", "guidance_kind") if name in more}
+    )
     check_method(more.get("method", AUTO))
     if request.samples < 1:
         raise UserError(f"samples must be at least 1, got {request.samples}")

@@ -63,7 +63,7 @@ def settings_for(
         guidance_interval=default.guidance_interval,
         seed=seed,
         force=force,
-        guidance_kind=guidance_kind or (GUIDANCE_KIND if guide is None else guide.kind),
+        guidance_kind=guidance_kind or (default.guidance_kind if guide is None else guide.kind),
         guide=None if guide is None else guide.origin,
         guide_weights=None if guide is None else guide.weights_hash,
     )

@@ -37,6 +37,7 @@ def restore(
     text: Several = None,
     where: Several = None,
     guidance: float | None = None,
+    guidance_kind: str | None = None,
     seed: int = 0,
     overlap: int | None = None,
     batch_size: int | None = None,
@@ -103,6 +104,8 @@ def restore(
         Any other condition by its name, as in age=3.5.
     guidance
         How strongly that is asked for.
+    guidance_kind
+        How: classifier-free; rescaled, which keeps the contrast; or projected, which does not saturate.
     seed
         Any integer.
     overlap
@@ -152,6 +155,7 @@ def restore(
         "text": text,
         "where": assigned("--where", where) or None,
         "guidance": guidance,
+        "guidance_kind": guidance_kind,
         "overlap": overlap,
         "batch_size": batch_size,
     }

@@ -12,6 +12,7 @@ from ..config import Config
 from ..data.arrays import Dataset
 from ..denoisers import TARGETS
 from ..foundations.rng import subseed
+from ..guidance import PAIRS
 from ..losses import DENSITIES
 from ..model import Card, make_denoiser, make_process, option_checked
 from ..nn import NETWORKS, NetworkSpec, build
@@ -95,6 +96,7 @@ def _names_checked(config: Config) -> None:
     PRECISIONS[config.training.precision]
     SOLVERS[config.sampling.solver]
     GRIDS[config.sampling.grid]
+    PAIRS[config.sampling.guidance_kind]
     if config.network.kind is not None:
         NETWORKS[config.network.kind]
 
