@@ -150,7 +150,7 @@ def used(page: Page, options: Any, models: dict[str, Any]) -> None:
     rows.append(("autoencoder alone", "", interval(distance), "", "", ""))
     page.say(
         f"\n{count} samples against as many held-out pictures of {held.name}, by KID on 64 principal components of "
-        f"training pictures, of unit variance each; bits a value on {min(options.items, count)} held-out pictures, ± as "
+        f"training pictures, of unit variance each; bits a value on {min(options.items, count)} of them, ± as "
         "a sample of items. The latent run's bounds go through its latent.\n"
     )
     page.say(table(("model", "images seen", "KID (95 %)", "bits/dim, ODE", "bits/dim, bound", "CPU ms a sample"), rows))
