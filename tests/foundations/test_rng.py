@@ -173,3 +173,20 @@ def test_subseeds_differ_by_purpose_and_seed():
     assert len(seeds) == 60
     assert all(0 <= seed < 1 << 64 for seed in seeds)
     assert subseed(0, "times") == subseed(0, "times")
+
+
+def test_fine_uniform_numbers_are_uniform_to_53_bits():
+    stream = Stream.of(3, range(2000))
+    u = stream.fine_uniform((50,), step=4, num_draws=2)
+    assert u.shape == (1, 2, 2000, 50)
+    assert u.dtype == torch.float64
+    assert ((u >= 0) & (u < 1)).all()
+    scaled = u * 2.0**53
+    assert torch.equal(scaled, scaled.round())
+    # Both words count: the digits above and below 2^-24 are each uniform, in five standard errors of 200,000 numbers.
+    for part in (u, (u * 2.0**24) % 1):
+        assert abs(part.mean().item() - 0.5) < 5 * math.sqrt(1 / 12 / part.numel())
+        assert abs(part.var().item() - 1 / 12) < 5 * math.sqrt(1 / 180 / part.numel())
+    # Numbers depend on the item, not on the batch.
+    alone = Stream.of(3, [77]).fine_uniform((50,), step=4, num_draws=2)
+    assert torch.equal(alone[:, :, 0], u[:, :, 77])

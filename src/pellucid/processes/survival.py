@@ -129,7 +129,8 @@ class Geometric(Survival):
 
     def time(self, lost: Tensor) -> Tensor:
         noise = -torch.log1p(-lost * self._whole)
-        return torch.log1p(noise / self.low) / math.log(self.high / self.low)
+        # Near t = 1 the lost share hardly grows, and its last digit is far in t.
+        return (torch.log1p(noise / self.low) / math.log(self.high / self.low)).clamp_max(1)
 
     @property
     def _whole(self) -> float:
@@ -152,7 +153,9 @@ def even_times(survival: Survival, num_steps: int) -> Tensor:
     """
     if num_steps < 1:
         raise UserError(f"a sampler needs at least 1 step, got {num_steps}")
-    return survival.time(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
+    times = survival.time(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64))
+    times[0] = 1
+    return times
 
 
 def steady_times(survival: Survival, u: Tensor) -> tuple[Tensor, Tensor]:
