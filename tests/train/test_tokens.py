@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.config import Resolved, nested, resolve
 from pellucid.data.arrays import Dataset
 from pellucid.data.tokens import TokenCodec
 from pellucid.foundations.errors import UserError
@@ -22,34 +21,12 @@ from pellucid.train.start import begin, resume
 from pellucid.train.tokens import Tokens
 
 from ..small import Watcher, hashes
-
-LINES = ["anna", "bob", "abba", "nab", "banana", "oba"]
-
-
-def settings(**changes: object) -> Resolved:
-    dotted = {
-        "recipe": "tiny",
-        "kind": "tokens",
-        "data.holdout": 0.3,
-        "process.kind": "absorbing",
-        "process.schedule": "linear",
-        "network.width": 16,
-        "network.blocks": 1,
-        "training.budget": "256-items",
-        "training.batch_size": 32,
-        "training.pictures": 0,
-        "sampling.solver": "ancestral",
-        "sampling.steps": 4,
-        **{key.replace("__", "."): value for key, value in changes.items()},
-    }
-    return resolve([("test", nested(dotted))])
+from ..small_texts import text_settings, words
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("texts") / "words.txt"
-    file.write_text("\n".join(first + second for first in LINES for second in LINES))
-    return file
+    return words(tmp_path_factory.mktemp("texts"))
 
 
 @pytest.mark.parametrize("kind", ["absorbing", "uniform"])
@@ -69,7 +46,7 @@ def test_a_small_law_is_learned(kind: str) -> None:
     counts = np.round(table * 4096).astype(int)
     codec = TokenCodec("characters", 3, ("a", "b"))
     data = Dataset(np.repeat(rows, counts, axis=0), None, (), codec, "table")
-    config = settings(process__kind=kind, training__lr=1e-2, training__batch_size=256).config
+    config = text_settings(process__kind=kind, training__lr=1e-2, training__batch_size=256).config
     learner = Tokens()
     prepared = learner.of_symbols(config, Parts(data, data.subset([]), (), {}), codec.num_symbols)
     symbols = prepared.batches.process.num_symbols
@@ -87,7 +64,7 @@ def test_a_small_law_is_learned(kind: str) -> None:
 
 
 def test_a_run_trains_loads_goes_on_and_is_the_same_again(source: Path, tmp_path: Path) -> None:
-    whole = begin(settings(data__source=str(source)), tmp_path / "whole", observer=Watcher())
+    whole = begin(text_settings(data__source=str(source)), tmp_path / "whole", observer=Watcher())
     model = load_tokens(tmp_path / "whole")
     assert isinstance(model, TokenModel)
     assert model.codec.alphabet == ("a", "b", "n", "o")
@@ -96,17 +73,17 @@ def test_a_run_trains_loads_goes_on_and_is_the_same_again(source: Path, tmp_path
     lines = whole.run.lines("held_out")
     assert lines[-1]["loss"] < lines[0]["loss"]
     half = begin(
-        settings(data__source=str(source), training__budget="128-items"), tmp_path / "half", observer=Watcher()
+        text_settings(data__source=str(source), training__budget="128-items"), tmp_path / "half", observer=Watcher()
     )
     assert half.state.items == 128
     on = resume(tmp_path / "half", more="128-items", observer=Watcher())
     assert on.state.items == 256
-    again = begin(settings(data__source=str(source)), tmp_path / "again", observer=Watcher())
+    again = begin(text_settings(data__source=str(source)), tmp_path / "again", observer=Watcher())
     assert hashes(again.run.path) == hashes(whole.run.path)
 
 
 def test_batches_are_functions_of_the_position(source: Path) -> None:
-    prepared = Tokens().prepare(settings(data__source=str(source)).config)
+    prepared = Tokens().prepare(text_settings(data__source=str(source)).config)
     together, apart = prepared.batches.at(0, 8), [prepared.batches.at(i, 1) for i in range(8)]
     for name in ("x0", "t", "noise", "factor"):
         assert torch.equal(getattr(together, name), torch.cat([getattr(one, name) for one in apart]))
@@ -126,6 +103,6 @@ def test_batches_are_functions_of_the_position(source: Path) -> None:
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(source: Path, changes: dict, message: str) -> None:
-    config = settings(**{"data__source": str(source), **changes}).config
+    config = text_settings(**{"data__source": str(source), **changes}).config
     with pytest.raises(UserError, match=message):
         Tokens().prepare(config)
