@@ -58,7 +58,8 @@ def inspect_data(
         if values[name]:
             say(f"  {name:<9} " + ", ".join(f"{key} {count:,}" for key, count in values[name].items()))
     ranges = ", ".join(f"{low:g} to {high:g}" for low, high in found.value_range[:8])
-    say(f"  values    {ranges}{', ...' if len(found.value_range) > 8 else ''}")
+    if ranges:
+        say(f"  values    {ranges}{', ...' if len(found.value_range) > 8 else ''}")
     say(f"  repeated  {found.duplicates:,} items equal an earlier one")
     for note in found.notes:
         say(f"  note      {note}")

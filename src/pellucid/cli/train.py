@@ -33,11 +33,12 @@ def train(
     ----------
     recipe
         Diffusion: points, digits8, digits, images or photos, or latent, in an autoencoder's space. Autoencoders: vae,
-        kl, vq or fsq.
+        kl, vq or fsq. Symbols: names, verses, text, or prior, over the codes of vq or fsq.
     data
-        A folder of pictures, a .npz, .npy or .csv file, or a built-in set: moons, digits8, digits.
+        A folder of pictures, a .npz, .npy, .csv or .txt file, or a built-in set: moons, digits8, digits, names, verses.
     autoencoder
-        Of latent: the run or model folder of its first stage, as pellucid train kl makes; if absent it is trained too.
+        Of latent and prior: the run or model folder of its first stage, as pellucid train kl or vq makes; if absent it
+        is trained too.
     budget
         How long: a time (10m, 90s, 1h30m), items (200k-items) or passes (40-epochs).
     out

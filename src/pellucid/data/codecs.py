@@ -45,7 +45,7 @@ class Codec(Protocol):
 
     @property
     def items(self) -> Codec:
-        """The codec of the items themselves: this one, or, where a network sees latents, that of what they stand for."""
+        """The codec of the items themselves: this one, or, of latents and codes, that of what they stand for."""
         ...
 
     def outward(self, x: Tensor) -> Tensor:

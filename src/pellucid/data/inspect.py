@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..foundations.errors import UserError
 from .arrays import Dataset, item_hashes, slices
 from .folder import Progress, load_folder
 from .grid import picture_grid
 from .images import Rejected
 from .open import open_dataset
 from .survey import Survey, survey_folder
+from .tokens import TokenCodec
 
 _CAPTIONED = 96  # pixels: a picture over a caption is about so wide
 _WIDEST = 16  # pictures in a row of a contact sheet with labels
@@ -39,7 +41,7 @@ class Inspection:
         modes: for folders, how many files of each of Pillow's modes.
         labels: how many items of each label; empty where there are none.
         duplicates: items that equal an earlier one, byte by byte.
-        value_range: (min, max) of all values, or of each column or channel where there are at most 32.
+        value_range: (min, max) of all values, or of each column or channel where there are at most 32; () of texts.
         rejected: what was left out, and why.
         notes: a sentence each.
         dataset: the data set itself, for `contact_sheet` or for training.
@@ -92,7 +94,7 @@ def inspect(source: str | Path, *, progress: Progress | None = None, **options: 
 
 def describe(ds: Dataset, source: str, survey: Survey | None = None) -> Inspection:
     """The description of a data set that is already open."""
-    noun = {"image": "pictures", "points": "points", "signal": "signals"}.get(ds.codec.kind, "items")
+    noun = {"image": "pictures", "points": "points", "signal": "signals", "tokens": "texts"}.get(ds.codec.kind, "items")
     path = Path(source).expanduser()
     if survey is not None:
         what = "folder of pictures"
@@ -117,10 +119,24 @@ def describe(ds: Dataset, source: str, survey: Survey | None = None) -> Inspecti
         modes=dict(Counter(header.mode for header in headers).most_common()),
         labels={name: counts[i] for i, name in enumerate(ds.label_names)},
         duplicates=len(ds) - len(np.unique(item_hashes(ds.items))),
-        value_range=_ranges(ds),
+        value_range=() if isinstance(ds.codec, TokenCodec) else _ranges(ds),
         rejected=ds.rejected,
-        notes=ds.notes,
+        notes=(*ds.notes, *_of_texts(ds)),
         dataset=ds,
+    )
+
+
+def _of_texts(ds: Dataset) -> tuple[str, ...]:
+    """The symbols, lengths and some items of a data set of texts, a sentence each."""
+    if not isinstance(ds.codec, TokenCodec):
+        return ()
+    some = ds.codec.texts(np.asarray(ds.items[_spread(np.arange(len(ds)), 5)]))
+    lengths = np.concatenate([(part != 0).sum(1) for part in slices(ds.items)])
+    symbols = f"{ds.codec.sort}: {''.join(ds.codec.alphabet)!r}" if ds.codec.alphabet else ds.codec.sort
+    return (
+        f"{ds.codec.num_symbols - 1} {symbols}.",
+        f"Texts have {lengths.min()} to {lengths.max()} {ds.codec.sort}, {lengths.mean():.1f} on average.",
+        "For example " + ", ".join(repr(text if len(text) <= 60 else text[:57] + "...") for text in some) + ".",
     )
 
 
@@ -148,6 +164,8 @@ def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = 
     """
     if n < 1:
         raise ValueError(f"n must be >= 1, got {n}")
+    if isinstance(ds.codec, TokenCodec):
+        raise UserError("texts have no contact sheet: their description quotes some of them")
     if ds.codec.kind != "image":
         return _plot(ds, n)
     if captions is None:
