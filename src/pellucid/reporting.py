@@ -15,6 +15,7 @@ from .autoencoder_report import report_autoencoder
 from .classifier_model import CLASSIFIER
 from .classifier_report import report_classifier
 from .config import resolve
+from .data.codecs import SignalCodec
 from .data.grid import picture_grid
 from .ebm import EBM
 from .ebm_report import report_ebm
@@ -26,6 +27,7 @@ from .latent_report import first_stage, write_kept
 from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
 from .sampling import labels_for
+from .series_report import MARK, evaluate_series
 from .token_report import report_tokens
 from .train.card import Card, write_card
 from .train.run import DENOISERS, TOKENS, Run
@@ -52,8 +54,9 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     if judgement is not None:
         kept = _with_judgement(judgement)
     elif kept.weights != model.weights_hash:
-        kept = Evaluation()
-    pictures = _pictures(run, model, judgement)
+        kept = evaluate_series(run, model) if isinstance(model.card.codec, SignalCodec) else Evaluation()
+    series = tuple(shown for shown in kept.pictures if Path(shown.file).name.startswith(MARK))
+    pictures = (*_pictures(run, model, judgement), *series)
     evaluation = Evaluation(kept.numbers, kept.verdicts, pictures, kept.timings, weights=model.weights_hash)
     write_evaluation(run.path, evaluation)
     checked = verification(run.path, model.weights_hash)

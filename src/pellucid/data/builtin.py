@@ -17,6 +17,7 @@ from .cache import cached, forget
 from .codecs import ImageCodec, points_codec
 from .emoji import emoji, emoji64
 from .photos import photos
+from .series import SERIES
 from .shipped import shipped
 from .texts import TEXTS
 
@@ -83,6 +84,7 @@ BUILTIN: Registry[Callable[[], Dataset]] = Registry(
         "emoji": emoji,
         "emoji64": emoji64,
         **TEXTS,
+        **SERIES,
     },
 )
 

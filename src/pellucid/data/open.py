@@ -17,6 +17,7 @@ from .folder import Progress, load_folder
 from .images import picture_format
 from .infer import ColumnKinds
 from .recognise import dataset_of_array
+from .series import SERIES_SUFFIX, load_series
 from .texts import TEXT_SUFFIX, TEXTS, Reading, load_text
 
 Labels = str | Path | NDArray[Any] | None
@@ -92,11 +93,16 @@ def _open_file(path: Path, labels: str | Path | None, kind: str | None, conditio
     if suffix in (".csv", ".tsv"):
         _refuse(f"the file {str(path)!r}", kind=None if kind == "points" else kind)
         return load_csv(path, labels=word, conditions=conditions)
+    if suffix == SERIES_SUFFIX:
+        others = None if labels == "none" else labels
+        _refuse(f"the file {str(path)!r}", labels=others, kind=None if kind == "signal" else kind, conditions=conditions)
+        found = load_series(path)
+        return replace(found, labels=None, label_names=()) if labels == "none" else found
     with path.open("rb") as file:
         if picture_format(file.read(16)):
             raise UserError(f"{str(path)!r} is one picture; give the folder that holds all of them")
     raise UserError(
-        f"cannot tell what {str(path)!r} holds; .npy, .npz, .csv and .txt files and folders of pictures are read"
+        f"cannot tell what {str(path)!r} holds; .npy, .npz, .csv, .ts and .txt files and folders of pictures are read"
     )
 
 

@@ -13,6 +13,7 @@ from .images import IMAGES
 from .latent import LATENT
 from .photos import PHOTOS
 from .points import POINTS
+from .signals import SIGNALS
 from .texts import NAMES, PRIOR, TEXT, VERSES
 
 RECIPES: Registry[Recipe] = Registry(
@@ -21,6 +22,7 @@ RECIPES: Registry[Recipe] = Registry(
         recipe.name: recipe
         for recipe in (
             POINTS,
+            SIGNALS,
             DIGITS8,
             DIGITS,
             IMAGES,
