@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.autoencoder_model import load_autoencoder
 from pellucid.autoencoder_score import autoencoder_scores, what_codes_carry
-from pellucid.autoencoders import VAE, Quantised, Usage
+from pellucid.autoencoders import VAE, Quantised, Usage, build_autoencoder
 from pellucid.cli.main import main
 from pellucid.config import Resolved, nested, resolve
 from pellucid.data.arrays import split
 from pellucid.data.open import open_dataset
 from pellucid.foundations.errors import UserError
 from pellucid.model import load
+from pellucid.nn.choose import WIDTHS
+from pellucid.nn.coder import RATIO
 from pellucid.reporting import report_run
+from pellucid.train.autoencoder import AutoencoderKind
 from pellucid.train.run import Run
 from pellucid.train.start import begin, resume
 
@@ -69,6 +75,35 @@ def test_two_micro_batches_have_the_mean_of_a_batch_as_loss(tmp_path: Path) -> N
     two = begin(settings("fsq", training__accumulate=2), tmp_path / "two", observer=Watcher())
     losses = [run.run.lines("train")[0]["loss"] for run in (one, two)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)  # the first step's weights are the same: round-off alone
+
+
+@pytest.mark.parametrize("name", ["vae", "vq", "fsq"])
+def test_the_width_is_the_widest_within_the_rule(name: str) -> None:
+    given = settings(name, network__width=None).config
+    kind = AutoencoderKind(name)
+    rule = kind.rule(given, kind.prepare(given))
+    for operations in (1e11, 1e12, 3e13):
+        spec = rule["choose"](lambda _: operations)  # noqa: B023 (called at once)
+        width = spec.network.width
+        wider = replace(spec, network=replace(spec.network, width=WIDTHS[WIDTHS.index(width) + 1]))
+        most = RATIO * math.sqrt(operations * 64)
+        assert rule["flops"](spec) <= most or width == WIDTHS[0]
+        assert rule["flops"](wider) > most
+    # a length in items fixes the operations once the network is known: C = N F, and F <= ratio^2 N D
+    spec = rule["choose"](lambda each: 5000 * each)
+    assert rule["flops"](spec) <= RATIO**2 * 5000 * 64 or spec.network.width == WIDTHS[0]
+    # what is counted is what is built: by the same counter, on the processor
+    built = build_autoencoder(spec).eval()
+    with FlopCounterMode(display=False) as counter:
+        built.encoder(torch.zeros(1, 1, 8, 8)).sum().backward()
+        built.decoder(torch.zeros(1, *spec.latent_shape)).sum().backward()
+    assert rule["flops"](spec) == counter.get_total_flops()
+
+
+def test_a_width_that_was_asked_for_stands() -> None:
+    given = settings("vae", network__width=24).config
+    kind = AutoencoderKind("vae")
+    assert kind.rule(given, kind.prepare(given))["choose"](lambda _: 1e15).network.width == 24
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..nn.blocks import zeroed
 from .laws import Decoded, Law
 
 _LOG_STD = (-10.0, 5.0)  # an encoder that has learned nothing yet may say anything
@@ -79,7 +78,10 @@ class VAE(nn.Module):
         self.encoder, self.decoder, self.law = encoder, decoder, law
         self.latent_shape, self.num_classes = latent_shape, num_classes
         size = 2 * math.prod(latent_shape)
-        self.places = zeroed(nn.Embedding(num_classes + 1, size)) if num_classes else None
+        self.places: nn.Embedding | None = None
+        if num_classes:
+            self.places = nn.Embedding(num_classes + 1, size)
+            nn.init.zeros_(self.places.weight)
 
     def encode(self, x: Tensor, *, label: Tensor | None = None) -> DiagonalNormal:
         """q(z given x) for items (B, *shape)."""

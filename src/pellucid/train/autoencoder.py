@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ from ..autoencoders import (
     Quantised,
     build_autoencoder,
     latents,
+    make_law,
     usage,
 )
 from ..autoencoders.quantise import Codes
@@ -29,7 +33,7 @@ from ..data.arrays import Dataset
 from ..data.codecs import ImageCodec
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
-from ..nn.coder import CODERS, choose_coder
+from ..nn.coder import CODERS, choose_coder, coder_flops, coder_within
 from .batches import items_at
 from .engine import PRECISIONS, Engine, best_device
 from .kind import Kind
@@ -137,8 +141,18 @@ class AutoencoderKind(Kind):
         """An autoencoder begins nowhere in particular: there is nothing to refuse."""
 
     def rule(self, config: Config, prepared: Prepared) -> dict[str, Any]:
-        spec = describe(self.name, config, prepared.dataset, prepared.num_classes)
-        return {"choose": lambda budget_flops: spec, "flops": lambda spec: 1}
+        data, classes = prepared.dataset, prepared.num_classes
+        if len(data.shape) == 1:  # what points cost is not in the products, which the rule counts
+            plain = describe(self.name, config, data, classes)
+            return {"choose": lambda budget_flops: plain, "flops": flops}
+        size = math.prod(data.shape)
+
+        def choose(budget_flops: Callable[[float], float]) -> AutoencoderSpec:
+            return coder_within(
+                lambda width: describe(self.name, config, data, classes, width=width), flops, budget_flops, size
+            )
+
+        return {"choose": choose, "flops": flops}
 
     def trainee(self, config: Config, network: AutoencoderSpec, engine: Engine) -> Trainee[Any]:
         torch.manual_seed(subseed(config.training.seed, "weights") % (1 << 63))
@@ -226,7 +240,16 @@ class Looks:
         return {"loss": loss, "usage": used.share, "perplexity": used.perplexity}
 
 
-def describe(kind: str, config: Config, data: Dataset, num_classes: int) -> AutoencoderSpec:
+@cache
+def flops(spec: AutoencoderSpec) -> int:
+    """Operations of one item's training."""
+    law = make_law(spec.law, spec.components)
+    network = replace(spec.network, output_multiplier=law.parameters)
+    out = 2 * spec.latent if spec.kind == "vae" else spec.latent
+    return coder_flops(network, spec.latent, out, flat=spec.flat)
+
+
+def describe(kind: str, config: Config, data: Dataset, num_classes: int, *, width: int = 32) -> AutoencoderSpec:
     """The autoencoder that settings ask for, with what is absent by the rule for its kind and the data.
 
     A VAE has a flat code, which knows the label where there is one: a vector of 32 values for an item, or of as many as
@@ -242,7 +265,7 @@ def describe(kind: str, config: Config, data: Dataset, num_classes: int) -> Auto
     levels = given.levels if kind == "fsq" else ()
     latent = given.latent or (len(levels) if kind == "fsq" else min(_LATENT[kind], int(np.prod(shape))))
     fields = {key: value for key, value in config.network.model_dump().items() if value is not None}
-    network = replace(choose_coder(shape, flat=flat, num_classes=num_classes), **fields)
+    network = replace(choose_coder(shape, flat=flat, width=width, num_classes=num_classes), **fields)
     law = given.law or ("logistic" if isinstance(data.codec, ImageCodec) else "normal")
     components = given.components
     return AutoencoderSpec(kind, network, latent, flat, law, components, given.codes if kind == "vq" else 0, levels)
