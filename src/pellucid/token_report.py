@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from .config import resolve
 from .data.arrays import Dataset
@@ -25,10 +27,11 @@ from .train.card import Card, write_card
 from .train.prepare import open_split
 from .train.run import Run
 
-_JUDGED = 1000  # held-out items of the bound
-_SAMPLES = 500
+_JUDGED = 1000  # held-out items of the bound, at most
+_SAMPLES = 500  # at most
 _SHOWN = 60
-_EVALUATIONS = 32
+_EVALUATIONS = 16
+_POSITIONS = 1 << 19  # symbols that the network sees for the one and for the other: half a minute of a small model
 _LINE = "text_judgement"  # of the run's metrics
 _STRANGE = 0.99  # of the held-out texts, a generated one may be as strange as
 
@@ -62,7 +65,8 @@ def evaluate_tokens(run: Run, model: TokenModel, train: Dataset, held: Dataset) 
         train, held: the items that it learned from and those that it did not.
     """
     started = time.perf_counter()
-    judged = held.subset(np.linspace(0, len(held) - 1, min(len(held), _JUDGED)).astype(np.int64))
+    few = max(32, min(_JUDGED, _POSITIONS // (_EVALUATIONS * math.prod(model.shape))))
+    judged = held.subset(np.linspace(0, len(held) - 1, min(len(held), few)).astype(np.int64))
     # Without what an item is: general models are not told either.
     label = "none" if model.is_text and model.card.label_names else None
     score = token_scores(model, judged, label=label, evaluations=_EVALUATIONS)[0]
@@ -83,7 +87,8 @@ def _texts(
     """The numbers of texts; samples and yardsticks go into the run's metrics."""
     assert isinstance(train.codec, TokenCodec)
     known, fresh = (part.codec.texts(np.asarray(part.items[:])) for part in (train, judged))  # type: ignore[attr-defined]
-    made = model.texts(sample_tokens(model, _SAMPLES))
+    num = max(_SHOWN, min(_SAMPLES, _POSITIONS // (model.card.sampling.steps * model.shape[0])))
+    made = model.texts(sample_tokens(model, num))
     sticks = Yardsticks.of(known, train.codec)
     table = sticks.table(fresh, known)
     new = novelty(made, known)
@@ -163,11 +168,7 @@ def _pictures(run: Run, model: TokenModel) -> tuple[Shown, ...]:
     path = run.samples / f"final-{model.weights_hash[:8]}.png"
     path.parent.mkdir(exist_ok=True)
     made = sample_tokens(model, num)
-    labels = None
-    if names:
-        import torch
-
-        labels = torch.arange(num) % len(names)
+    labels = torch.arange(num) % len(names) if names else None
     gallery(model, made, labels).save(path)
     caption = "Codes from the prior, decoded to the middle of p(x given codes). The first ones, not chosen."
     alt = "Samples of the prior over codes, decoded"
