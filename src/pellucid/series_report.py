@@ -36,8 +36,8 @@ def evaluate_series(run: Run, model: Model) -> Evaluation:
     started = time.perf_counter()
     try:
         train, held = open_split(resolve([("", run.config)]).config)
-    except UserError as error:  # the page is of use without them
-        return Evaluation((), (Verdict(f"Nothing was measured, for the data are gone: {error}", False),))
+    except UserError as gone:  # the page is of use without them
+        return Evaluation((), (Verdict(f"Nothing was measured, for the data are gone: {gone}", False),))
     data = held if len(held) >= 16 else train
     rows = np.linspace(0, len(data) - 1, min(_MOST, len(data))).astype(np.int64)
     real = data.fetch(rows)[0].to(model.device)
@@ -103,7 +103,10 @@ def _likeness(model: Model, made: Tensor, real: Tensor, path: Path) -> None:
         axes[0, place].set(title=name, xlabel="step", ylim=(low, high))
     for x, name, colour in shown:
         axes[1, 0].plot(autocorrelation(x).mean(0).cpu().numpy(), color=colour, label=name)
-        axes[1, 1].semilogy(spectrum(x).mean(0).cpu().numpy() + 1e-12, color=colour, label=name)
+        power = spectrum(x).mean(0).cpu().numpy()
+        axes[1, 1].semilogy(
+            power + 1e-6 * power.sum(), color=colour, label=name
+        )  # of standardised series power[0] is 0
     axes[1, 0].set(title="autocorrelation", xlabel="steps apart")
     axes[1, 1].set(title="power spectrum, model's scale", xlabel="cycles in the length")
     axes[1, 0].legend()
