@@ -32,10 +32,11 @@ def train(
     Parameters
     ----------
     recipe
-        Diffusion: points, digits8, digits, images or photos, or latent, in an autoencoder's space. Autoencoders: vae,
-        kl, vq or fsq. Symbols: names, verses, text, or prior, over the codes of vq or fsq.
+        Diffusion: points, digits8, digits, images, photos or emoji, or latent, in an autoencoder's space. Autoencoders:
+        vae, kl, vq or fsq. Symbols: names, verses, text, or prior, over the codes of vq or fsq. To guide: classifier.
     data
-        A folder of pictures, a .npz, .npy, .csv or .txt file, or a built-in set: moons, digits8, digits, names, verses.
+        A folder of pictures, a .npz, .npy, .csv or .txt file, or a built-in set (pellucid data builtin lists them); for
+        a classifier also a run.
     autoencoder
         Of latent and prior: the run or model folder of its first stage, as pellucid train kl or vq makes; if absent it
         is trained too.
