@@ -149,7 +149,8 @@ def main() -> None:
         kept = "met" if mine.agreement >= AGREEMENT and lost >= -RECALL else "missed"
         page.say(
             f"\nThe model's default, w = {default.guidance:g} at levels {words[interval is not None]}: agreement "
-            f"{100 * mine.agreement:.1f} % and recall {mine.recall:.3f}, {lost:+.3f} from the plain model's: goal {kept}."
+            f"{100 * mine.agreement:.1f} % and recall {mine.recall:.3f}, {lost:+.3f} from the plain model's: goal "
+            f"{kept}."
         )
     page.end()
 

@@ -42,9 +42,9 @@ from .unet import Stage
 T = TypeVar("T")
 
 # Found once on 28x28 digits, an unconditional VAE with 57 seconds of one core each (C = 3e12 to 8e12): the held-out
-# loss was 1.012 nats a value at width 16, 1.029 at 24, 1.034 at 32, 1.092 at 48 and 1.144 at 64. With 170 seconds it was
-# 0.990 at 16, 0.987 at 24 and 0.990 at 32, all past their best: 4,001 digits are then learned by heart. The ratio of
-# denoisers, 2.2, would take 32 and 48; a coder need not know an item at every noise level, and is sooner wide enough.
+# loss was 1.012 nats a value at width 16, 1.029 at 24, 1.034 at 32, 1.092 at 48 and 1.144 at 64. With 170 seconds it
+# was 0.990 at 16, 0.987 at 24 and 0.990 at 32, all past their best: 4,001 digits are then learned by heart. Denoisers'
+# ratio, 2.2, would take 32 and 48; a coder need not know an item at every noise level, and is sooner wide enough.
 RATIO = 0.6
 
 
