@@ -170,7 +170,7 @@ def test_an_interrupt_ends_with_130(call: Call, monkeypatch: pytest.MonkeyPatch,
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pellucid.model.load", interrupted)
+    monkeypatch.setattr("pellucid.model.read", interrupted)
     assert call("sample", run)[0] == 130
 
 

@@ -28,7 +28,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from tests.small import Watcher, trained
+from small import Watcher, trained
 from pellucid.train.start import resume
 path = Path(sys.argv[2])
 if (path / "config.yaml").is_file():
@@ -36,7 +36,7 @@ if (path / "config.yaml").is_file():
 else:
     trained(path, training__budget="640-items", training__save_every=1e-9)
 """
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]  # of tests: an installed package may be called `tests` too
 
 
 def child(path: Path) -> subprocess.Popen[bytes]:

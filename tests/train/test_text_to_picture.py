@@ -51,6 +51,7 @@ def test_a_text_has_its_colour(tmp_path: Path, capsys: pytest.CaptureFixture[str
     flags = [word for key, value in FLAGS.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     run = tmp_path / "run"
     assert ended(["train", "images", str(tmp_path / "squares"), "--out", str(run), *flags]) == 0
+    assert "text: 12 of 120 items have none, and are learned without it" in capsys.readouterr().err
     model = load(run)
     texts = [f"{name} square" for name in COLOURS]
     made = model.decode(sample(model, 72, text=texts, guidance=2.0))

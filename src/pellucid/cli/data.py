@@ -57,6 +57,8 @@ def inspect_data(
     for name in ("formats", "modes", "labels"):
         if values[name]:
             say(f"  {name:<9} " + ", ".join(f"{key} {count:,}" for key, count in values[name].items()))
+    for name, sentence in found.conditions.items():
+        say(f"  {name:<9} {sentence}")
     ranges = ", ".join(f"{low:g} to {high:g}" for low, high in found.value_range[:8])
     if ranges:
         say(f"  values    {ranges}{', ...' if len(found.value_range) > 8 else ''}")
@@ -98,6 +100,8 @@ def builtin_data(name: str | None = None, /, *, json: Annotated[bool, Parameter(
     say(f"{name}: {len(ds):,} items of shape {'x'.join(map(str, ds.shape))}, {len(ds.rejected)} left out")
     if ds.label_names:
         say(f"  labels    {', '.join(ds.label_names)}")
+    for column in ds.columns:
+        say(f"  {column.part.name:<9} {column.part.sentence()}")
     for note in ds.notes:
         say(f"  note      {note}")
     say(f"  use it    --data {name}")

@@ -40,6 +40,7 @@ class Inspection:
         formats: for folders, how many files of each format.
         modes: for folders, how many files of each of Pillow's modes.
         labels: how many items of each label; empty where there are none.
+        conditions: what else items can be asked for by, in words, by name.
         duplicates: items that equal an earlier one, byte by byte.
         value_range: (min, max) of all values, or of each column or channel where there are at most 32; () of texts.
         rejected: what was left out, and why.
@@ -55,6 +56,7 @@ class Inspection:
     formats: dict[str, int]
     modes: dict[str, int]
     labels: dict[str, int]
+    conditions: dict[str, str]
     duplicates: int
     value_range: tuple[tuple[float, float], ...]
     rejected: tuple[Rejected, ...]
@@ -118,6 +120,7 @@ def describe(ds: Dataset, source: str, survey: Survey | None = None) -> Inspecti
         formats=dict(Counter(header.format for header in headers).most_common()),
         modes=dict(Counter(header.mode for header in headers).most_common()),
         labels={name: counts[i] for i, name in enumerate(ds.label_names)},
+        conditions={column.part.name: column.part.sentence() for column in ds.columns},
         duplicates=len(ds) - len(np.unique(item_hashes(ds.items))),
         value_range=() if isinstance(ds.codec, TokenCodec) else _ranges(ds),
         rejected=ds.rejected,

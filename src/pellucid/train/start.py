@@ -91,6 +91,8 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
     kind.check(prepared, force=force)
     for rejected in prepared.dataset.rejected:
         observer.message(f"left out {rejected.path}: {rejected.reason}")
+    for note in prepared.dataset.notes:
+        observer.message(note)
     config = prepared.config
     engine = Engine(best_device())
     shape = prepared.dataset.shape
