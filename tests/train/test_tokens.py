@@ -97,6 +97,7 @@ def test_batches_are_functions_of_the_position(source: Path) -> None:
         ({"process__kind": "absorb"}, "did you mean 'absorbing'"),
         ({"process__schedule": "liner"}, "did you mean 'linear'"),
         ({"sampling__solver": "dpmpp-2m"}, "unknown solver of tokens"),
+        ({"process__kind": "uniform", "sampling__solver": "cached"}, "has no mask: set sampling.solver=ancestral"),
         ({"network__kind": "unet"}, "sequence network"),
         ({"training__uncertainty": True}, "symbols have none"),
         ({"data__source": "moons"}, "learns texts"),

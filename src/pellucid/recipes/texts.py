@@ -13,7 +13,7 @@ NAMES = Recipe(
         "data": {"source": "names"},
         "process": {"kind": "absorbing", "schedule": "linear"},
         "training": {"budget": "10m", **_TRAINING},
-        "sampling": {"solver": "ancestral", "steps": 32},
+        "sampling": {"solver": "cached", "steps": 32},
     },
 )
 
@@ -25,7 +25,7 @@ VERSES = Recipe(
         "data": {"source": "verses"},
         "process": {"kind": "absorbing", "schedule": "linear"},
         "training": {"budget": "20m", **_TRAINING, "batch_size": 32},
-        "sampling": {"solver": "ancestral", "steps": 64},
+        "sampling": {"solver": "cached", "steps": 64},
     },
 )
 
@@ -48,6 +48,6 @@ TEXT = Recipe(
         "kind": "tokens",
         "process": {"kind": "absorbing", "schedule": "linear"},
         "training": {"budget": "20m", **_TRAINING, "batch_size": 32},
-        "sampling": {"solver": "ancestral", "steps": 64},
+        "sampling": {"solver": "cached", "steps": 64},
     },
 )

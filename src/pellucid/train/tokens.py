@@ -35,6 +35,7 @@ from .trainee import Trainee
 
 _HELD_OUT = 1024
 _SHOWN = 16
+_OF_MASKS = ("first-hitting", "cached", "remasking", "confidence")  # solvers that ask for a mask
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,12 @@ def _names_checked(config: Config) -> None:
     SURVIVALS[config.process.schedule]
     PRECISIONS[config.training.precision]
     TOKEN_SOLVERS[config.sampling.solver]
+    masks = CATEGORICALS[config.process.kind](2).mask is not None
+    if not masks and config.sampling.solver in _OF_MASKS:
+        raise UserError(
+            f"sampling.solver={config.sampling.solver} is for masked models, and process.kind={config.process.kind} has "
+            "no mask: set sampling.solver=ancestral"
+        )
     if config.network.kind not in (None, "sequence"):
         raise UserError(f"a model of symbols is a sequence network, not {config.network.kind!r}: leave it out")
     if config.training.uncertainty:
