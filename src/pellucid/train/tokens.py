@@ -170,8 +170,8 @@ def _names_checked(config: Config) -> None:
     masks = CATEGORICALS[config.process.kind](2).mask is not None
     if not masks and config.sampling.solver in _OF_MASKS:
         raise UserError(
-            f"sampling.solver={config.sampling.solver} is for masked models, and process.kind={config.process.kind} has "
-            "no mask: set sampling.solver=ancestral"
+            f"sampling.solver={config.sampling.solver} is for masked models, and process.kind={config.process.kind} "
+            "has no mask: set sampling.solver=ancestral"
         )
     if config.network.kind not in (None, "sequence"):
         raise UserError(f"a model of symbols is a sequence network, not {config.network.kind!r}: leave it out")
