@@ -57,8 +57,8 @@ def test_the_discriminative_score():
 
 
 def test_quantiles_of_draws_alike_cover_what_they_say():
-    """The truth is a draw like the others: intervals of 90 % from 32 draws hold 90 % of 4,000 truths, and a little more,
-    for between the draws at either end the law falls off faster than a straight line."""
+    """The truth is a draw like the others: intervals of 90 % from 32 draws hold 90 % of 4,000 truths, and a little
+    more, for between the draws at either end the law falls off faster than a straight line."""
     real, samples = noise(2000, 1, 3), noise(2000, 32, 1, 3, seed=1)
     found = Forecasts(real, samples, 1).coverage()
     assert found.value == pytest.approx(0.905, abs=0.02)

@@ -67,7 +67,7 @@ def evaluate_classifier(run: Run, model: ClassifierModel, data: Dataset, part: s
         right = int((logits.argmax(1) == label).sum())
         rows.append([noise, right, len(x0), F.cross_entropy(logits, label).item()])
     run.append({"kind": "levels", "weights": model.weights_hash, "rows": rows})
-    low, high = wilson(rows[0][1], len(x0))
+    low, high = wilson(int(rows[0][1]), len(x0))
     accuracy = Measured(_CLEAN, rows[0][1] / len(x0), low, high, len(x0), share=True)
     chance = max(math.exp(value) for value in model.card.network.log_prior)
     text = (

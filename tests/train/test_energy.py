@@ -25,7 +25,7 @@ def run(tmp_path_factory):
 
 
 def test_it_learns_and_knows_its_energy(run):
-    """The trained model's forward is Tweedie's formula of its energy, which is no longer the normal law's of the start."""
+    """The trained model's forward is Tweedie's formula of its energy, no longer that of the normal law of the start."""
     denoiser = load(run).denoiser
     assert isinstance(denoiser, EnergyDenoiser)
     x = digits8().fetch(np.arange(4))[0]

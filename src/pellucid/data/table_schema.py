@@ -122,7 +122,8 @@ class Field:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Field:
         """The field that `to_json` wrote."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**values)
 
 
 def infer(name: str, cells: Sequence[str], kind: str | None = None) -> Field:

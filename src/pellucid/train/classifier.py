@@ -67,9 +67,8 @@ class ClassifierKind(Kind):
                 f"{config.data.source} has no labels, and a classifier learns from them: give a folder with a "
                 "sub-folder for each class, or --set data.labels=FILE.csv"
             )
-        counts = (
-            np.bincount(found.train.labels, minlength=len(found.label_names)) if found.train.labels is not None else []
-        )
+        assert found.train.labels is not None  # names come with labels
+        counts = np.bincount(found.train.labels, minlength=len(found.label_names))
         missing = [name for name, count in zip(found.label_names, counts, strict=True) if not count]
         if missing:
             raise UserError(f"a classifier needs items of every class; there are none of {', '.join(missing)}")
