@@ -237,9 +237,9 @@ def load_autoencoder(path: str | Path, *, device: str | torch.device | None = No
 def load_any(path: str | Path, *, device: str | torch.device | None = None) -> Model | AutoencoderModel:
     """Reads a model of whatever kind lies there; arguments and errors are those of `load_autoencoder`."""
     found = read(path)
-    if "process" in found.saved.documents[MODEL]:
-        return from_stored(found, device=device)
-    return autoencoder_from_stored(found, device=device)
+    if is_autoencoder(found):
+        return autoencoder_from_stored(found, device=device)
+    return from_stored(found, device=device)
 
 
 def is_autoencoder(found: Stored) -> bool:

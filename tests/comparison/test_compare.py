@@ -15,6 +15,7 @@ import pellucid as pl
 from pellucid.autoencoder_model import load_autoencoder
 from pellucid.autoencoder_score import autoencoder_scores
 from pellucid.cli.main import main
+from pellucid.codes import CodesCodec
 from pellucid.comparison import Comparison, axis_lines, compare, tables, write_comparison
 from pellucid.comparison.contestants import Contestant, draw
 from pellucid.comparison.items import common_items
@@ -22,7 +23,11 @@ from pellucid.config import nested, resolve
 from pellucid.data.arrays import Dataset, split
 from pellucid.data.open import open_dataset
 from pellucid.foundations.errors import UserError
+from pellucid.recipes import RECIPES
 from pellucid.score import scores
+from pellucid.token_generate import sample_tokens
+from pellucid.token_model import load_tokens
+from pellucid.token_score import token_scores
 from pellucid.train.start import begin
 
 from ..small import Watcher, trained
@@ -117,6 +122,24 @@ def test_a_model_folder_finds_the_items_its_run_held_out(runs: dict[str, Path], 
     alone = common_items([Contestant.read(saved, "saved")])
     for items in (found, alone):
         assert np.array_equal(items.held.items, held().items)
+
+
+def test_a_prior_over_codes_takes_part_with_its_decoder(tmp_path: Path) -> None:
+    more = {"training.budget": "640-items", "autoencoder.share": 0.5, "autoencoder.codes": 8, "sampling.steps": 4}
+    layers = [("recipe", {"recipe": "prior", **RECIPES["prior"].settings}), ("test", nested({**CODER, **more}))]
+    path = begin(resolve(layers), tmp_path / "run", observer=Watcher()).run.path
+    (entry,) = compare([path], items=8, samples=16).entries
+    model = load_tokens(path)
+    items = held()
+    some = items.subset(np.linspace(0, len(items) - 1, 8).astype(int))
+    assert [score.nats for score in entry.scores] == pytest.approx([token_scores(model, some)[0].nats], rel=1e-6)
+    assert entry.drawn is not None
+    assert np.array_equal(entry.drawn.samples, model.decode(sample_tokens(model, 16)))
+    assert entry.drawn.calls == 2 * 4 + 1  # both branches of guidance at each step, and the decoder
+    codec = model.card.codec
+    assert isinstance(codec, CodesCodec)
+    weights = [p.numel() for module in (model.denoiser, codec.network) for p in module.parameters()]
+    assert entry.contestant.parameters == sum(weights)
 
 
 def test_given_data_are_judged_without_what_was_trained_on(runs: dict[str, Path]) -> None:

@@ -20,17 +20,22 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..asked import Asked, conditions_for
 from ..autoencoder_model import AutoencoderModel, load_any
 from ..autoencoder_score import autoencoder_scores
 from ..autoencoders import Quantised
+from ..codes import CodesCodec
 from ..data.arrays import Dataset
 from ..data.codecs import Codec
 from ..foundations.errors import UserError
 from ..generate import sample
 from ..latent import LatentCodec
-from ..model import Model
+from ..model import MODEL, Model, is_of_tokens, read
 from ..sampling import labels_for
 from ..score import Score, scores
+from ..token_generate import sample_tokens
+from ..token_model import TokenModel, tokens_from_stored
+from ..token_score import token_scores
 from ..train.run import CONFIG, Run
 
 Progress = Callable[[int, int], None]
@@ -55,11 +60,15 @@ class Contestant:
         """From a run, a checkpoint, a model folder or a name of the shelf, and what to call it.
 
         Raises:
-            UserError: nothing there that can be read.
+            UserError: nothing there that can be read, or a model of texts, whose unit is the character.
         """
         path = Path(given)
         run = Run.open(path) if (path / CONFIG).is_file() else None
-        return cls(name, load_any(given), run)
+        stored = read(given)
+        model: Any = tokens_from_stored(stored) if is_of_tokens(stored.saved.documents[MODEL]) else load_any(given)
+        if isinstance(model, TokenModel) and model.is_text:
+            raise UserError(f"{name} is a model of texts, which have no samples in common: see pellucid likelihood")
+        return cls(name, model, run)
 
     @property
     def codec(self) -> Codec:
@@ -175,11 +184,36 @@ def _(model: AutoencoderModel) -> str:
     return model.card.network.kind
 
 
+@kind_of.register
+def _(model: TokenModel) -> str:
+    return "prior over codes"
+
+
+@networks.register
+def _(model: TokenModel) -> list[nn.Module]:
+    return [model.denoiser.network, *_coders(model.card.codec)]
+
+
+@learned.register
+def _(model: TokenModel) -> list[nn.Module]:
+    codec = model.card.codec
+    return [model.denoiser, *([codec.network] if isinstance(codec, CodesCodec) else [])]
+
+
+@bounds.register
+def _(model: TokenModel, data: Dataset, *, k: int, seed: int, progress: Progress | None) -> list[Score]:
+    return token_scores(model, data, seed=seed, progress=progress)
+
+
+@samples_of.register
+def _(model: TokenModel, num: int, seed: int) -> tuple[Any, Tensor | None]:
+    labels = conditions_for(model, Asked()).at(range(num)).get("label")
+    return model.decode(sample_tokens(model, num, seed=seed)), _on_cpu(labels)
+
+
 @networks.register
 def _(model: Model) -> list[nn.Module]:
-    codec = model.card.codec
-    coders = [codec.network.encoder, codec.network.decoder] if isinstance(codec, LatentCodec) else []
-    return [model.denoiser.network, *coders]
+    return [model.denoiser.network, *_coders(model.card.codec)]
 
 
 @learned.register
@@ -219,6 +253,13 @@ def _(model: AutoencoderModel, num: int, seed: int) -> tuple[Any, Tensor | None]
     if isinstance(model.network, Quantised):
         raise UserError("a code book has no law of its codes, and cannot be sampled")
     return model.to_items(model.sample(num, seed=seed)), _on_cpu(model.labels_for(range(num), None))
+
+
+def _coders(codec: Codec) -> list[nn.Module]:
+    """The networks of an autoencoder in a codec's place."""
+    if isinstance(codec, LatentCodec | CodesCodec):
+        return [codec.network.encoder, codec.network.decoder]
+    return []
 
 
 def _on_cpu(labels: Tensor | None) -> Tensor | None:

@@ -44,6 +44,9 @@ QUANTITIES: dict[str, Quantity] = {
     "ELBO": Quantity("ELBO", True, "bound by one draw of the code: -log p(x) is at most this"),
     "IWAE": Quantity("IWAE", True, "bound by k weighted draws of the code, at least as tight as the ELBO"),
     "code bound": Quantity("codes", True, "bound by the one code that the encoder chose, all codes equally probable"),
+    "bound, through the codes": Quantity(
+        "code prior", True, "bound by the one code that the encoder chose, whose probability a learned prior bounds"
+    ),
     "variational bound": Quantity(
         "VLB", True, "bound by the chain of denoising steps, on the law of the stochastic sampler"
     ),
