@@ -8,8 +8,8 @@ training speed alone, in this process and by turns: the latent run's network and
 structure whose width gives it the nearest parameter count. Images a second are those of the processor's time,
 which other work on the machine changes little. The second table is the two runs as they are: quality of samples
 against held-out pictures, under the captions of these where the models know captions, and bits a value by every bound.
-The autoencoder's own row is that of other held-out pictures that went through it: what the latent model could reach. Both sets are
-spread evenly over a list whose neighbours are alike, so that the distance of equal laws comes out below zero.
+The autoencoder's own row is that of other held-out pictures that went through it: what the latent model could reach.
+Both sets are spread evenly over a list whose neighbours are alike, so that equal laws come out below zero.
 
 Floor: the latent run trains on at least 4 times as many images a second as the pixel-space network of equal parameter
 count at the full resolution (patch 1).
