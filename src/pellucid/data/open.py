@@ -95,7 +95,9 @@ def _open_file(path: Path, labels: str | Path | None, kind: str | None, conditio
         return load_csv(path, labels=word, conditions=conditions)
     if suffix == SERIES_SUFFIX:
         others = None if labels == "none" else labels
-        _refuse(f"the file {str(path)!r}", labels=others, kind=None if kind == "signal" else kind, conditions=conditions)
+        _refuse(
+            f"the file {str(path)!r}", labels=others, kind=None if kind == "signal" else kind, conditions=conditions
+        )
         found = load_series(path)
         return replace(found, labels=None, label_names=()) if labels == "none" else found
     with path.open("rb") as file:
