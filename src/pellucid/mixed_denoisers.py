@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ class MixedDenoiser(nn.Module):
         UserError: a process of other fields, or sizes that do not fit it.
     """
 
-    open_: Tensor
+    allowed: Tensor
 
     def __init__(self, network: nn.Module, process: Product, target: Target, sizes: Sequence[int]) -> None:
         super().__init__()
@@ -47,7 +46,7 @@ class MixedDenoiser(nn.Module):
             raise UserError(f"each of {process.fields[1].columns} columns has 1 to {most} symbols, got {list(sizes)}")
         self.network, self.process, self.target = network, process, target
         allowed = torch.arange(self.symbols.num_symbols) < torch.tensor(list(sizes))[:, None]
-        self.register_buffer("open_", allowed, persistent=False)
+        self.register_buffer("allowed", allowed, persistent=False)
 
     def forward(self, x: Tensor, t: Tensor, **cond: Any) -> Tensor:
         """The packed answer, (B, N + F K): E[x_0 given x_t] of numbers, logits of categories; x (B, N + F)."""
@@ -58,5 +57,5 @@ class MixedDenoiser(nn.Module):
         level = (schedule.sigma(t) / schedule.alpha(t)).clamp_min(_LOWEST_NOISE).log() / 4
         output, logits = self.network(pad(scale, x).float() * numbers, symbols, level.float().expand(len(x)), **cond)
         x0 = pad(skip, x).float() * numbers + pad(out, x).float() * output.float()
-        allowed = substituted(logits.float().masked_fill(~self.open_, -math.inf), symbols, self.symbols.mask)
-        return self.process.pack_answers([x0, allowed])
+        law = substituted(logits.float(), symbols, self.symbols.mask, self.allowed)
+        return self.process.pack_answers([x0, law])

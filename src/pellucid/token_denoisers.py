@@ -51,12 +51,16 @@ class TokenDenoiser(nn.Module):
         return self
 
 
-def substituted(logits: Tensor, x: Tensor, mask: int | None) -> Tensor:
-    """The logits, (B, *, K), under the substitution rule for x, (B, *); as they are where there is no mask."""
+def substituted(logits: Tensor, x: Tensor, mask: int | None, allowed: Tensor | None = None) -> Tensor:
+    """The logits, (B, *, K), under the substitution rule for x, (B, *); where there is no mask, of what is allowed.
+
+    Args:
+        allowed: the symbols that data can have, bool, broadcasting to (B, *, K); all but the mask if None.
+    """
     if mask is None:
-        return logits
+        return logits if allowed is None else logits.masked_fill(~allowed, -math.inf)
     symbols = torch.arange(logits.shape[-1], device=logits.device)
     masked = (x == mask)[..., None]
-    open_ = torch.where(masked, symbols != mask, symbols == x[..., None])
-    # A place that is known has the logit 0, so that its own gradient is 0 and not that of a symbol never asked for.
-    return torch.where(open_, torch.where(masked, logits, 0.0), -math.inf)
+    # A place that is known has the logit 0 from elsewhere: no gradient reaches the network's own.
+    known = torch.where((symbols == x[..., None]) & ~masked, 0.0, -math.inf).to(logits.dtype)
+    return torch.where(masked & (symbols != mask if allowed is None else allowed), logits, known)
