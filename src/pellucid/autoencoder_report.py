@@ -16,7 +16,7 @@ from .autoencoder_model import AutoencoderModel, load_autoencoder
 from .autoencoder_score import autoencoder_scores, what_codes_carry
 from .autoencoders import Latents, Quantised
 from .config import resolve
-from .data.arrays import Dataset
+from .data.arrays import Dataset, evenly
 from .data.codecs import ImageCodec
 from .data.grid import picture_grid
 from .foundations.measured import Measured
@@ -62,9 +62,9 @@ def evaluate_autoencoder(run: Run, model: AutoencoderModel, data: Dataset, part:
         part: what to call them.
     """
     started = time.perf_counter()
-    judged = _spread(data, _JUDGED)
+    judged = evenly(data, _JUDGED)
     scores = autoencoder_scores(model, judged)
-    carried = what_codes_carry(model, _spread(data, _CARRIED))
+    carried = what_codes_carry(model, evenly(data, _CARRIED))
     numbers = [*map(_measured, scores), _error(model, judged)]
     if isinstance(carried, Latents):
         numbers.append(Measured("active_latents", carried.active, count=min(_CARRIED, len(data))))
@@ -148,14 +148,9 @@ def _pictures(run: Run, model: AutoencoderModel, data: Dataset, part: str) -> tu
 
 
 def _encoded(model: AutoencoderModel, data: Dataset, num: int) -> tuple[Tensor, Tensor | None]:
-    x, labels = _spread(data, num).fetch(np.arange(min(num, len(data))))
+    x, labels = evenly(data, num).fetch(np.arange(min(num, len(data))))
     known = labels is not None and bool(model.card.label_names)
     return x.to(model.device), labels.to(model.device) if known and labels is not None else None
-
-
-def _spread(data: Dataset, num: int) -> Dataset:
-    """So many items at equal steps: files are often ordered by class, and the first ones are of one."""
-    return data.subset(np.linspace(0, len(data) - 1, min(num, len(data))).astype(np.int64))
 
 
 def _scale(model: AutoencoderModel) -> int:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.arrays import Dataset
+from ..data.arrays import Dataset, evenly
 from ..foundations.durable import finite
 from ..foundations.errors import UserError
 from ..likelihood import bits_per_dim
 from ..score import Score
 from .contestants import Contestant, Drawn, bounds, draw
-from .items import common_items, spread
+from .items import common_items
 from .order import Check, checks, difference, in_order, quantity, tightest
 from .quality import Judge, Quality
 
@@ -139,7 +139,7 @@ def compare(
     say = progress or (lambda what, done, total: None)
     contestants = _read(runs)
     common = common_items(contestants, data)
-    judged = spread(common.held, items)
+    judged = evenly(common.held, items)
     say("features and classifier", 0, 1)
     judge = Judge.of(common.held, common.train, samples, seed=seed)
     entries = tuple(_entry(each, judged, judge, samples, k, seed, say) for each in contestants)

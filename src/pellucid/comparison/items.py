@@ -75,11 +75,6 @@ def common_items(contestants: Sequence[Contestant], data: str | Dataset | None =
     return Items(given.subset(np.flatnonzero(~known)), trains[0], excluded, tuple(notes))
 
 
-def spread(data: Dataset, num: int) -> Dataset:
-    """So many items at equal steps: files are often ordered by class, and the first ones are of one."""
-    return data.subset(np.linspace(0, len(data) - 1, min(num, len(data))).astype(np.int64))
-
-
 def _same_shape(contestants: Sequence[Contestant]) -> None:
     first = contestants[0]
     for each in contestants[1:]:
