@@ -25,7 +25,7 @@ LINES: list[set[str]] = [
     # L2
     {"denoisers"},
     {"oracles", "losses", "autoencoders", "sde_denoisers", "score_matching", "diffusers_models", "energy_denoisers"},
-    {"token_denoisers", "token_oracles"},
+    {"token_denoisers", "token_oracles", "conditioned_oracle"},
     {"mixed_denoisers", "mixed_oracles"},
     # L3
     {"solvers", "likelihood", "guidance", "tiles"},

@@ -6,7 +6,9 @@ import pytest
 
 from pellucid import denoisers
 from pellucid.cli.main import main
+from pellucid.conditioned_oracle import ConditionedOracle
 from pellucid.foundations import rng
+from pellucid.guidance import Guided
 from pellucid.likelihood import bound, ode
 from pellucid.losses import hybrid
 from pellucid.losses.densities import LogNormal
@@ -18,7 +20,7 @@ from pellucid.processes.sde import SDESchedule
 from pellucid.restorers import mmps, pigdm, smc
 from pellucid.verify import GROUPS, run
 
-NEW = ["claims", "targets", "losses", "sde", "likelihood", "operators", "restore"]
+NEW = ["claims", "targets", "losses", "sde", "likelihood", "operators", "restore", "conditions"]
 
 
 @pytest.mark.parametrize("group", NEW)
@@ -106,6 +108,8 @@ BREAKS = [
     ("restore", pigdm, "spread", times(1.01), "pigdm, normal law"),
     ("restore", mmps, "levels", first_of(1, 1.01), "mmps, normal law"),
     ("restore", smc._Population, "_log_likelihood", times(0.0), "smc on a mixture"),
+    ("conditions", ConditionedOracle, "_log_prior", times(0.9), "sum over classes"),
+    ("conditions", Guided, "combine", lambda right: lambda self, c, u: right(self, c, u) + 1e-6, "at w = 1, a class"),
     ("likelihood", bound._Sum, "__call__", first_of(1, 0.8), "less -log p"),
 ]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..foundations.registry import Registry
 from . import (
     claims,
+    conditions,
     energy,
     facts,
     likelihood,
@@ -35,6 +36,12 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
         "likelihood": (likelihood.densities, likelihood.bounds, likelihood.schedules_agree),
         "solvers": (solvers.orders,),
         "laws": (solvers.laws_in_two_dimensions,),
+        "conditions": (
+            conditions.bayes,
+            conditions.conditional_laws,
+            conditions.guidance_at_one,
+            conditions.guidance_beyond_one,
+        ),
         "metrics": (
             metrics.closed_forms,
             metrics.equal_laws,
