@@ -52,6 +52,16 @@ _PLACES = {
     "shelf": "model",
     "vlb": "score",
     "wrap": "denoisers",
+    "Categorical": "processes.categorical",
+    "D3PM": "processes.d3pm",
+    "MCMC": "mcmc",
+    "TOKEN_SOLVERS": "solvers",
+    "TableOracle": "token_oracles",
+    "classify": "likelihood",
+    "load_ebm": "ebm",
+    "load_tokens": "token_model",
+    "sample_tokens": "token_generate",
+    "token_scores": "token_score",
 }
 
 if TYPE_CHECKING:
@@ -62,15 +72,19 @@ if TYPE_CHECKING:
     from .data.open import open_dataset
     from .denoisers import TARGETS, Denoiser, NetworkDenoiser, wrap
     from .diffusers_models import from_diffusers
+    from .ebm import load_ebm
     from .foundations.errors import UserError
     from .foundations.rng import Stream
     from .generate import sample
     from .guidance import GUIDANCES, Guided
-    from .likelihood import bits_per_dim
+    from .likelihood import bits_per_dim, classify
+    from .mcmc import MCMC
     from .model import Model, load, save, shelf
     from .nn import NetworkSpec
     from .operators import OPERATORS
     from .oracles import MixtureOracle, finite_oracle, gaussian_oracle
+    from .processes.categorical import Categorical
+    from .processes.d3pm import D3PM
     from .processes.gaussian import Gaussian
     from .processes.schedules import SCHEDULES
     from .processes.times import GRIDS
@@ -79,19 +93,27 @@ if TYPE_CHECKING:
     from .restoration import Restored, restore
     from .restorers import RESTORERS
     from .score import log_prob, vlb
-    from .solvers import SOLVERS
+    from .solvers import SOLVERS, TOKEN_SOLVERS
     from .tiles import Tiled
+    from .token_generate import sample_tokens
+    from .token_model import load_tokens
+    from .token_oracles import TableOracle
+    from .token_score import token_scores
 
 __all__ = [
+    "D3PM",
     "GRIDS",
     "GUIDANCES",
+    "MCMC",
     "OPERATORS",
     "RECIPES",
     "RESTORERS",
     "SCHEDULES",
     "SOLVERS",
     "TARGETS",
+    "TOKEN_SOLVERS",
     "WEIGHTINGS",
+    "Categorical",
     "Denoiser",
     "Gaussian",
     "Guided",
@@ -101,21 +123,27 @@ __all__ = [
     "NetworkSpec",
     "Restored",
     "Stream",
+    "TableOracle",
     "Tiled",
     "UserError",
     "bits_per_dim",
+    "classify",
     "finite_oracle",
     "from_diffusers",
     "gaussian_oracle",
     "inspect",
     "load",
     "load_autoencoder",
+    "load_ebm",
+    "load_tokens",
     "log_prob",
     "open_dataset",
     "restore",
     "sample",
+    "sample_tokens",
     "save",
     "shelf",
+    "token_scores",
     "vlb",
     "wrap",
 ]
