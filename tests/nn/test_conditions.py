@@ -238,6 +238,11 @@ def test_a_condition_that_cannot_be_is_refused(fields: dict[str, object], messag
         ConditionSpec(**{**good, **fields})  # type: ignore[arg-type]
 
 
+def test_a_network_of_tokens_refuses_conditions_that_it_would_not_use() -> None:
+    with pytest.raises(UserError, match="no other conditions; got caption"):
+        build(NetworkSpec("sequence", (8,), symbols=5, conditions=(ConditionSpec("caption", "text", 9, (4,)),)))
+
+
 def test_two_conditions_of_one_name_are_refused() -> None:
     twice = (ConditionSpec("a", "class", 2), ConditionSpec("a", "tags", 3))
     with pytest.raises(UserError, match="a name of its own"):

@@ -29,7 +29,7 @@ class Sequence(nn.Module):
     Language Models").
 
     Raises:
-        UserError: for items of more than two axes, or of no symbols.
+        UserError: for items of more than two axes, or of no symbols, or conditions beside label and vector.
 
     >>> network = Sequence(NetworkSpec("sequence", (16,), width=32, symbols=28))
     >>> network(torch.zeros(3, 16, dtype=torch.int64), torch.zeros(3)).shape
@@ -45,6 +45,9 @@ class Sequence(nn.Module):
                 f"a sequence network takes tokens (L,) or grids (H, W) of at least 1 symbol, not {spec.symbols} "
                 f"symbols in the shape {spec.shape}"
             )
+        if spec.conditions:
+            names = ", ".join(condition.name for condition in spec.conditions)
+            raise UserError(f"a sequence network knows labels and a vector, and no other conditions; got {names}")
         self.grid = spec.shape
         self.embedding = Embedding(spec.width, spec.num_classes, spec.vector_dim)
         self.door = nn.Embedding(spec.symbols, spec.width)
