@@ -4,7 +4,7 @@ from .base import Recipe
 
 EMOJI = Recipe(
     name="emoji",
-    summary="Emoji, 32x32, by caption: of 16, a picture finds its own in 98 %, one of a held-out concept in 44 %.",
+    summary="Emoji, 32x32, by caption: of 16, a picture finds its own in 100 %, one of a held-out concept in 44 %.",
     settings={
         # The label is left out: it names the group, which a caption implies, and a model that had always seen both
         # would know little of a caption alone.
