@@ -55,8 +55,9 @@ def main() -> None:
 
 def speed(page: Page, options: Any, models: dict[str, Any]) -> float:
     """The first table; images a second of the latent run's network over the equal one's at patch 1."""
+    from pellucid.foundations.devices import best_device
     from pellucid.nn import training_flops
-    from pellucid.train.engine import Engine, best_device
+    from pellucid.train.engine import Engine
     from pellucid.train.start import KINDS
     from pellucid.train.trainee import Trainee
 

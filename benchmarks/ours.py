@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pellucid.config import Resolved, resolve
 from pellucid.data.arrays import Dataset
+from pellucid.foundations.devices import best_device
 from pellucid.model import Model
 from pellucid.nn import training_flops
 from pellucid.recipes import RECIPES
@@ -22,7 +23,7 @@ from pellucid.train.batches import Batches
 from pellucid.train.budget import parse_budget
 from pellucid.train.calibrate import Calibration, calibrate
 from pellucid.train.diffusion import Diffusion
-from pellucid.train.engine import Engine, best_device
+from pellucid.train.engine import Engine
 from pellucid.train.trainee import Trainee
 
 DIFFUSION = Diffusion()

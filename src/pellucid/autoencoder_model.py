@@ -13,6 +13,7 @@ from torch import Tensor
 from .autoencoders import AUTOENCODERS, VAE, AutoencoderSpec, Code, Decoded, Quantised, build_autoencoder
 from .autoencoders.quantise import Codes
 from .data.codecs import Codec, codec_from_json
+from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .foundations.rng import Stream
 from .model import EMA, MODEL, Model, Stored, from_stored, label_ids, read
@@ -253,7 +254,6 @@ def autoencoder_from_stored(found: Stored, *, device: str | torch.device | None 
     network = build_autoencoder(card.network)
     network.load_state_dict(found.saved.tensors[EMA])
     network.eval().requires_grad_(False)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device() if device is None else device
     weights = checkpoint.weights_hash(found.saved.tensors[EMA])
     return AutoencoderModel(network.to(device), card, weights, found.origin, found.notes)

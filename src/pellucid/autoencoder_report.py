@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,14 @@ from .autoencoder_made import sheet
 from .autoencoder_model import AutoencoderModel, load_autoencoder
 from .autoencoder_score import autoencoder_scores, what_codes_carry
 from .autoencoders import Latents, Quantised
-from .config import resolve
 from .data.arrays import Dataset, evenly
 from .data.codecs import ImageCodec
 from .data.grid import picture_grid
 from .foundations.measured import Measured
-from .report import Evaluation, Section, Shown, Table, Verdict, read_evaluation, write_evaluation, write_report
+from .report import Evaluation, Section, Shown, Table, Verdict, write_report
+from .run_report import card_of, evaluated, held_or_train
 from .score import Score
 from .train.card import Card, write_card
-from .train.prepare import open_split
 from .train.run import Run
 
 _JUDGED = 500  # held-out items: 64 draws of each are as many calls of the decoder as 32,000 samples
@@ -42,11 +40,7 @@ def report_autoencoder(path: str | Path) -> Path:
     """
     run = Run.open(path)
     model = load_autoencoder(path)
-    found = read_evaluation(run.path)
-    if found.weights != model.weights_hash:
-        train, held = open_split(resolve([("", run.config)]).config)
-        found = evaluate_autoencoder(run, model, held if len(held) else train, "held-out" if len(held) else "training")
-        write_evaluation(run.path, found)
+    found = evaluated(run, model, lambda *parts: evaluate_autoencoder(run, model, *held_or_train(*parts)))
     page = write_report(run.path, sections=tuple(_divergences(run, model)))
     write_card(run.path, _card(run, model, found.numbers))
     return page
@@ -121,7 +115,7 @@ def _pictures(run: Run, model: AutoencoderModel, data: Dataset, part: str) -> tu
         path = folder / f"final-{mark}.png"
         sheet(model.card, samples, model.labels_for(range(len(samples)), None)).save(path)
         caption = "z from N(0, I), decoded to the middle of p(x given z). The first ones, not chosen."
-        shown.append(Shown(_inside(run, path), "Samples", "Samples of the autoencoder", caption))
+        shown.append(Shown(run.inside(path), "Samples", "Samples of the autoencoder", caption))
     x, labels = _encoded(model, data, _PAIRS)
     if isinstance(model.card.codec, ImageCodec):
         pairs = torch.cat([x, model.reconstruct(x, label=labels)])
@@ -129,7 +123,7 @@ def _pictures(run: Run, model: AutoencoderModel, data: Dataset, part: str) -> tu
         titles = ("item", "decoded")
         picture_grid(model.to_items(pairs), columns=len(x), scale=_scale(model), row_titles=titles).save(path)
         alt = f"Above {part} items, below their reconstructions"
-        shown.append(Shown(_inside(run, path), "Reconstructions", alt, f"Above, {part} items; below, what comes back."))
+        shown.append(Shown(run.inside(path), "Reconstructions", alt, f"Above, {part} items; below, what comes back."))
         if len(x) > 1:
             ways = min(_WAYS, len(x) // 2)
             a, b = x[:ways], x[-ways:]
@@ -138,12 +132,12 @@ def _pictures(run: Run, model: AutoencoderModel, data: Dataset, part: str) -> tu
             path = folder / f"interpolations-{mark}.png"
             picture_grid(model.to_items(rows), columns=11, scale=_scale(model)).save(path)
             caption = "First and last, items; between them, decoded points of the straight way from code to code."
-            shown.append(Shown(_inside(run, path), "Interpolations", "Items turn into one another row by row", caption))
+            shown.append(Shown(run.inside(path), "Interpolations", "Items turn into one another row by row", caption))
     else:
         path = folder / f"reconstructions-{mark}.png"
         x, labels = _encoded(model, data, 2000 if len(model.shape) == 1 else _PAIRS)
         sheet(model.card, model.reconstruct(x, label=labels), labels).save(path)
-        shown.append(Shown(_inside(run, path), "Reconstructions", f"Reconstructions of {part} items"))
+        shown.append(Shown(run.inside(path), "Reconstructions", f"Reconstructions of {part} items"))
     return tuple(shown)
 
 
@@ -157,27 +151,16 @@ def _scale(model: AutoencoderModel) -> int:
     return max(1, 48 // model.shape[-1])
 
 
-def _inside(run: Run, path: Path) -> str:
-    return path.relative_to(run.path).as_posix()
-
-
 def _card(run: Run, model: AutoencoderModel, numbers: tuple[Measured, ...]) -> Card:
     data, spec = model.card.data, model.card.network
-    last = (run.lines("train") or [{}])[-1]
     weights = ", ".join(f"{name} {value:g}" for name, value in model.card.objective.items())
-    return Card(
-        name=run.path.resolve().name,
-        data_name=data["name"],
-        num_train=data["train"],
-        num_held_out=data["held_out"],
-        num_rejected=len(data["rejected"]),
-        data_hash=data["sha256"],
-        weights_hash=model.weights_hash,
-        num_parameters=sum(p.numel() for p in model.network.parameters()),
-        items_seen=int(last.get("items", 0)),
-        version=version("pellucid"),
+    return card_of(
+        run,
+        model,
+        data,
+        model.network,
+        numbers,
         labels=model.card.label_names,
-        numbers=numbers,
         what="autoencoder",
         settings={
             "Code": f"{spec.kind}, {'x'.join(map(str, spec.latent_shape))}",

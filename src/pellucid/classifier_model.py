@@ -11,6 +11,7 @@ import torch
 
 from .config import ProcessSettings
 from .data.codecs import Codec, codec_from_json
+from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .guidance import NoisyClassifier
 from .model import EMA, MODEL, Model, make_process, read
@@ -160,6 +161,5 @@ def load_classifier(path: str | Path, *, device: str | torch.device | None = Non
     weights = found.saved.tensors[EMA]
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device() if device is None else device
     return ClassifierModel(network.to(device), card, checkpoint.weights_hash(weights), found.origin, found.notes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,12 @@ import torch
 import torch.nn.functional as F
 
 from .classifier_model import ClassifierModel, load_classifier
-from .config import resolve
 from .data.arrays import Dataset
 from .foundations.measured import Measured, wilson
 from .foundations.rng import Stream
-from .report import Evaluation, Section, Table, Verdict, read_evaluation, write_evaluation, write_report
+from .report import Evaluation, Section, Table, Verdict, write_report
+from .run_report import card_of, evaluated, held_or_train
 from .train.card import Card, write_card
-from .train.prepare import open_split
 from .train.run import Run
 
 _JUDGED = 1000
@@ -33,12 +31,7 @@ def report_classifier(path: str | Path) -> Path:
     """
     run = Run.open(path)
     model = load_classifier(path)
-    found = read_evaluation(run.path)
-    if found.weights != model.weights_hash:
-        train, held = open_split(resolve([("", run.config)]).config)
-        part = "held-out" if len(held) else "training"
-        found = evaluate_classifier(run, model, held if len(held) else train, part)
-        write_evaluation(run.path, found)
+    found = evaluated(run, model, lambda *parts: evaluate_classifier(run, model, *held_or_train(*parts)))
     page = write_report(run.path, sections=_levels(run, model))
     write_card(run.path, _card(run, model, found.numbers))
     return page
@@ -96,20 +89,13 @@ def _device(model: ClassifierModel) -> torch.device:
 
 def _card(run: Run, model: ClassifierModel, numbers: tuple[Measured, ...]) -> Card:
     data, spec = model.card.data, model.card.network
-    last = (run.lines("train") or [{}])[-1]
-    return Card(
-        name=run.path.resolve().name,
-        data_name=data["name"],
-        num_train=data["train"],
-        num_held_out=data["held_out"],
-        num_rejected=len(data["rejected"]),
-        data_hash=data["sha256"],
-        weights_hash=model.weights_hash,
-        num_parameters=sum(p.numel() for p in model.network.parameters()),
-        items_seen=int(last.get("items", 0)),
-        version=version("pellucid"),
+    return card_of(
+        run,
+        model,
+        data,
+        model.network,
+        numbers,
         labels=model.card.label_names,
-        numbers=numbers,
         what="classifier of noisy data",
         settings={"Process": f"{model.card.process.schedule} schedule", "Network": f"width {spec.width}"},
     )

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.codecs import Codec, codec_from_json
+from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .foundations.registry import Registry
 from .foundations.rng import Stream, subseed
@@ -263,6 +264,5 @@ def ebm_from_stored(found: Stored, *, device: str | torch.device | None = None) 
     law, weights = EnergyLaw(card.network), found.saved.tensors[EMA]
     law.load_state_dict(weights)
     law.eval().requires_grad_(False)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device() if device is None else device
     return EnergyModel(law.to(device), card, checkpoint.weights_hash(weights), found.origin, found.notes)

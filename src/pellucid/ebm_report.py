@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .config import resolve
 from .data.arrays import Dataset
 from .ebm import METHODS, EnergyModel, load_ebm
 from .foundations.errors import UserError
 from .foundations.measured import Measured
 from .mcmc import Normaliser
 from .metrics.transport import sliced_wasserstein
-from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
+from .report import Evaluation, Shown, Verdict, write_report
+from .run_report import card_of, evaluated, held_or_train
 from .train.card import Card, write_card
 from .train.ebm import sheet
-from .train.prepare import open_split
 from .train.run import Run
 
 _JUDGED = 2000
@@ -35,12 +33,7 @@ def report_ebm(path: str | Path) -> Path:
     """
     run = Run.open(path)
     model = load_ebm(path)
-    found = read_evaluation(run.path)
-    if found.weights != model.weights_hash:
-        train, held = open_split(resolve([("", run.config)]).config)
-        part = "held-out" if len(held) else "training"
-        found = evaluate_ebm(run, model, held if len(held) else train, part)
-        write_evaluation(run.path, found)
+    found = evaluated(run, model, lambda *parts: evaluate_ebm(run, model, *held_or_train(*parts)))
     page = write_report(run.path)
     write_card(run.path, _card(run, model, found.numbers))
     return page
@@ -101,12 +94,12 @@ def _pictures(run: Run, model: EnergyModel, samples: Tensor, x: Tensor) -> tuple
     mark = model.weights_hash[:8]
     path = folder / f"final-{mark}.png"
     sheet(model.card, samples).save(path)
-    shown = [Shown(_inside(run, path), "Samples", "Samples of the energy model", "The first ones, not chosen.")]
+    shown = [Shown(run.inside(path), "Samples", "Samples of the energy model", "The first ones, not chosen.")]
     if model.shape == (2,):
         path = folder / f"energy-{mark}.png"
         _map(model, x, path)
         alt = "A map of the energy over the plane, with items as dots"
-        shown.append(Shown(_inside(run, path), "The energy", alt, "Dark is likely. Dots are items."))
+        shown.append(Shown(run.inside(path), "The energy", alt, "Dark is likely. Dots are items."))
     return tuple(shown)
 
 
@@ -132,25 +125,14 @@ def _map(model: EnergyModel, x: Tensor, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _inside(run: Run, path: Path) -> str:
-    return path.relative_to(run.path).as_posix()
-
-
 def _card(run: Run, model: EnergyModel, numbers: tuple[Measured, ...]) -> Card:
     data, spec = model.card.data, model.card.network
-    last = (run.lines("train") or [{}])[-1]
-    return Card(
-        name=run.path.resolve().name,
-        data_name=data["name"],
-        num_train=data["train"],
-        num_held_out=data["held_out"],
-        num_rejected=len(data["rejected"]),
-        data_hash=data["sha256"],
-        weights_hash=model.weights_hash,
-        num_parameters=sum(p.numel() for p in model.law.parameters()),
-        items_seen=int(last.get("items", 0)),
-        version=version("pellucid"),
-        numbers=numbers,
+    return card_of(
+        run,
+        model,
+        data,
+        model.law,
+        numbers,
         what="energy model",
         settings={
             "Learned by": METHODS[spec.method],

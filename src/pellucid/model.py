@@ -17,6 +17,7 @@ from .data.codecs import Codec
 from .data.conditions import Part
 from .denoisers import EDM, TARGETS, Denoiser, NetworkDenoiser
 from .energy_denoisers import EnergyDenoiser
+from .foundations.devices import best_device
 from .foundations.errors import UserError, closest, unknown
 from .latent import WEIGHTS, LatentCodec, read_codec
 from .nn import EnergyNetwork, NetworkSpec, build
@@ -321,8 +322,7 @@ def from_checkpoint(saved: checkpoint.Checkpoint, *, origin: str, device: str | 
     denoiser = make_denoiser(build(card.network), card.process)
     denoiser.network.load_state_dict(saved.tensors[EMA])
     denoiser.eval().requires_grad_(False)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device() if device is None else device
     if isinstance(card.codec, LatentCodec):
         card = replace(card, codec=card.codec.to(device))
     return Model(denoiser.to(device), card, checkpoint.weights_hash(saved.tensors[EMA]), origin)

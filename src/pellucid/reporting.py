@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -19,13 +18,13 @@ from .data.codecs import SignalCodec
 from .data.grid import picture_grid
 from .ebm import EBM
 from .ebm_report import report_ebm
-from .foundations.errors import UserError
 from .foundations.measured import Measured
 from .generate import gallery, sample
 from .latent import LatentCodec
 from .latent_report import first_stage, write_kept
 from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
+from .run_report import card_of
 from .sampling import labels_for
 from .series_report import MARK, evaluate_series
 from .token_report import report_tokens
@@ -98,16 +97,14 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
     if texts and judged is None:
         caption = f"One of each text, not chosen, at guidance {model.card.sampling.guidance:g}."
         alt = f"Samples of the trained model, each over its text: {', '.join(texts[:20])}, ..."
-        shown.append(Shown(_inside(run, grid), "Samples by text", alt, caption))
+        shown.append(Shown(run.inside(grid), "Samples by text", alt, caption))
     elif names:
         guidance = model.card.sampling.guidance
         alt = f"Samples of the trained model, a row for each of the classes {', '.join(names)}"
         caption = f"The first of each class, not chosen, at guidance {guidance:g}."
-        shown.append(Shown(_inside(run, grid), "Samples by class", alt, caption))
+        shown.append(Shown(run.inside(grid), "Samples by class", alt, caption))
     else:
-        shown.append(
-            Shown(_inside(run, grid), "Samples", "Samples of the trained model", "The first ones, not chosen.")
-        )
+        shown.append(Shown(run.inside(grid), "Samples", "Samples of the trained model", "The first ones, not chosen."))
     if model.card.codec.items.kind == "image":
         strip = folder / f"strip-{mark}.png"
         if not strip.exists():
@@ -116,7 +113,7 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
         alt = (
             "A strip of pictures for each class: noise at the left turns step by step into a clean sample at the right"
         )
-        shown.append(Shown(_inside(run, strip), "From noise to data", alt, caption))
+        shown.append(Shown(run.inside(strip), "From noise to data", alt, caption))
     codec = model.card.codec
     if isinstance(codec, LatentCodec) and codec.items.kind == "image":
         kept = folder / f"kept-{codec.weights_hash[:8]}.png"
@@ -124,7 +121,7 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
             write_kept(run, codec, kept)
         alt = "A row of items, and below each what the autoencoder's decoder makes of its latent"
         caption = "Items (above) and what is left of them in the latent space (below): no sample can be sharper."
-        shown.append(Shown(_inside(run, kept), "What the autoencoder keeps", alt, caption))
+        shown.append(Shown(run.inside(kept), "What the autoencoder keeps", alt, caption))
     return tuple(shown)
 
 
@@ -149,29 +146,16 @@ def _strip(model: Model, path: Path) -> None:
     picture_grid(model.decode(by_row), columns=looks, scale=scale).save(path)
 
 
-def _inside(run: Run, path: Path) -> str:
-    return path.relative_to(run.path).as_posix()
-
-
 def _card(run: Run, model: Model, numbers: tuple[Measured, ...]) -> Card:
     data = model.card.data
-    last = (run.lines("train") or [{}])[-1]
     process = model.card.process
-    if "sha256" not in data:
-        raise UserError(f"{run.path} does not say what it was trained on")
-    return Card(
-        name=run.path.resolve().name,
-        data_name=data["name"],
-        num_train=data["train"],
-        num_held_out=data["held_out"],
-        num_rejected=len(data["rejected"]),
-        data_hash=data["sha256"],
-        weights_hash=model.weights_hash,
-        num_parameters=sum(p.numel() for p in model.denoiser.parameters()),
-        items_seen=int(last.get("items", 0)),
-        version=version("pellucid"),
+    return card_of(
+        run,
+        model,
+        data,
+        model.denoiser,
+        numbers,
         labels=model.card.label_names,
-        numbers=numbers,
         settings={
             "Process": f"{process.schedule} schedule, {process.target} target, sigma_data {process.sigma_data}",
             "Network": f"{model.card.network.kind}, width {model.card.network.width}",

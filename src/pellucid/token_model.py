@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .config import ProcessSettings
 from .data.tokens import TokenCodec
+from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .latent import WEIGHTS
 from .model import EMA, MODEL, Card, Stored, is_of_tokens, option_checked, read
@@ -118,7 +119,6 @@ def tokens_from_stored(found: Stored, *, device: str | torch.device | None = Non
     denoiser = make_token_denoiser(build(card.network), card.network, card.process)
     denoiser.network.load_state_dict(found.saved.tensors[EMA])
     denoiser.eval().requires_grad_(False)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device() if device is None else device
     weights = checkpoint.weights_hash(found.saved.tensors[EMA])
     return replace(TokenModel(denoiser.to(device), card, weights, found.origin), notes=found.notes)

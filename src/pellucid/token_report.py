@@ -5,26 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from .config import resolve
 from .data.arrays import Dataset
 from .data.tokens import TokenCodec
 from .foundations.measured import Measured, proportion
 from .generate import gallery
 from .metrics.text import distinct, ngram_distance, novelty, valid_words, words_of
-from .report import Evaluation, Section, Shown, Table, Text, Verdict, read_evaluation, write_evaluation, write_report
+from .report import Evaluation, Section, Shown, Table, Text, Verdict, write_report
+from .run_report import card_of, evaluated, held_or_train
 from .score import Score
 from .text_yardsticks import Yardsticks
 from .token_generate import sample_tokens
 from .token_model import TokenModel, load_tokens
 from .token_score import token_scores
 from .train.card import Card, write_card
-from .train.prepare import open_split
 from .train.run import Run
 
 _JUDGED = 1000  # held-out items of the bound, at most
@@ -46,11 +44,7 @@ def report_tokens(path: str | Path) -> Path:
     """
     run = Run.open(path)
     model = load_tokens(path)
-    found = read_evaluation(run.path)
-    if found.weights != model.weights_hash:
-        train, held = open_split(resolve([("", run.config)]).config)
-        found = evaluate_tokens(run, model, train, held if len(held) else train)
-        write_evaluation(run.path, found)
+    found = evaluated(run, model, lambda train, held: evaluate_tokens(run, model, train, held_or_train(train, held)[0]))
     page = write_report(run.path, sections=tuple(_sections(run, model)))
     write_card(run.path, _card(run, model, found.numbers))
     return page
@@ -183,22 +177,15 @@ def _measured(score: Score, name: str, unit: str, label: str) -> Measured:
 
 def _card(run: Run, model: TokenModel, numbers: tuple[Measured, ...]) -> Card:
     card, data = model.card, model.card.data
-    last = (run.lines("train") or [{}])[-1]
     codec = card.codec
     what = f"{codec.sort}, at most {codec.length}" if isinstance(codec, TokenCodec) else "codes of an autoencoder"
-    return Card(
-        name=run.path.resolve().name,
-        data_name=data["name"],
-        num_train=data["train"],
-        num_held_out=data["held_out"],
-        num_rejected=len(data["rejected"]),
-        data_hash=data["sha256"],
-        weights_hash=model.weights_hash,
-        num_parameters=sum(p.numel() for p in model.denoiser.parameters()),
-        items_seen=int(last.get("items", 0)),
-        version=version("pellucid"),
+    return card_of(
+        run,
+        model,
+        data,
+        model.denoiser,
+        numbers,
         labels=card.label_names,
-        numbers=numbers,
         what="diffusion model of symbols",
         settings={
             "Process": f"{card.process.kind}, {card.process.schedule} survival",

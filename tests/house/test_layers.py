@@ -58,6 +58,7 @@ LINES: list[set[str]] = [
     {"evaluate", "verify", "audit", "score"},
     {"autoencoder_score", "ebm_score", "token_score", "series_score"},
     {"report"},
+    {"run_report"},
     {"verified_run", "autoencoder_report", "latent_report", "classifier_report", "ebm_report", "comparison"},
     {"series_report"},
     {"text_yardsticks"},

@@ -31,11 +31,12 @@ from ..autoencoders.quantise import Codes
 from ..config import AutoencoderSettings, Config
 from ..data.arrays import Dataset
 from ..data.codecs import ImageCodec
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..nn.coder import CODERS, choose_coder, coder_flops, coder_within
 from .batches import items_at
-from .engine import PRECISIONS, Engine, best_device
+from .engine import PRECISIONS, Engine
 from .kind import Kind
 from .prepare import Prepared, parts
 from .run import Run

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from ..classifier_model import ClassifierCard, ClassifierSpec
 from ..config import Config, DataSettings, ProcessSettings
 from ..data.arrays import Dataset
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..guidance import NoisyClassifier
 from ..losses import DENSITIES
 from ..model import make_process, option_checked
 from .batches import Batch, Batches
-from .engine import PRECISIONS, Engine, best_device
+from .engine import PRECISIONS, Engine
 from .kind import Kind
 from .prepare import Prepared, parts
 from .run import CONFIG, DENOISERS, Run

@@ -11,6 +11,7 @@ from ..asked import text_part
 from ..config import Config
 from ..data.arrays import Dataset
 from ..denoisers import TARGETS
+from ..foundations.devices import best_device
 from ..foundations.rng import subseed
 from ..guidance import PAIRS
 from ..losses import DENSITIES
@@ -20,7 +21,7 @@ from ..processes.checks import check_prior
 from ..processes.times import GRIDS
 from ..solvers import SOLVERS
 from .batches import Batches
-from .engine import PRECISIONS, Engine, best_device
+from .engine import PRECISIONS, Engine
 from .kind import Kind, Look
 from .pictures import Pictures
 from .prepare import Parts, Prepared, parts

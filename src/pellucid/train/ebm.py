@@ -31,6 +31,7 @@ from ..config import Config, EnergySettings
 from ..data.arrays import Dataset
 from ..data.inspect import contact_sheet
 from ..ebm import METHODS, EnergyCard, EnergyLaw, EnergyModel, EnergySpec
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream, subseed
 from ..mcmc import Adjusted, by_energy
@@ -38,7 +39,7 @@ from ..mcmc.chains import randomness
 from ..nn import NETWORKS
 from ..nn.choose import structure
 from .batches import items_at
-from .engine import PRECISIONS, Engine, best_device
+from .engine import PRECISIONS, Engine
 from .kind import Kind
 from .prepare import Prepared, parts
 from .run import Run

@@ -40,11 +40,6 @@ class Engine:
             torch.cuda.synchronize(self.device)
 
 
-def best_device() -> torch.device:
-    """The CUDA device of this process if there is one, else the CPU."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
 def choose_precision(asked: str, device: torch.device, seconds_per_step: Callable[[str], float]) -> str:
     """The precision to train in.
 

@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from ..autoencoder_model import load_autoencoder
 from ..config import Config, Resolved, resolve
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
-from ..latent import WEIGHTS, LatentCodec, read_codec
-from ..model import MODEL, Card
+from ..latent import LatentCodec
+from ..model import Card
 from . import checkpoint
 from .batches import Batches
-from .budget import Budget, parse_budget
 from .diffusion import Diffusion
 from .encoded import Kept, LatentBatches, encoded, latent_codec
-from .engine import best_device
 from .prepare import Parts, Prepared, parts
-from .run import Run
+from .second_stage import SecondStage, part_of_budget
 
 FIRST = "vae"  # the kind of the first stage
 
 
-@dataclass(frozen=True)
-class LatentDiffusion(Diffusion):
-    """A denoiser on latents.
-
-    Attributes:
-        saved: the checkpoint that a run goes on from; its autoencoder is the one in use, whatever became of the run
-            that it was first read from.
-    """
-
-    saved: checkpoint.Checkpoint | None = None
-    second: ClassVar[bool] = True
+@dataclass(frozen=True, eq=False)
+class LatentDiffusion(SecondStage, Diffusion):
+    """A denoiser on latents."""
 
     def prepare(self, config: Config) -> Prepared:
         if config.data.flip:
@@ -59,15 +50,8 @@ class LatentDiffusion(Diffusion):
         assert isinstance(kept, Kept)
         return replace(super().card(config, network, prepared), codec=kept.latent)
 
-    def read_card(self, values: dict[str, Any]) -> Card:
-        assert self.saved is not None
-        return Card.from_json(values, self.saved.tensors.get(WEIGHTS))
-
     def files(self, card: Card) -> checkpoint.Files:
         return card.files()
-
-    def resumed(self, saved: checkpoint.Checkpoint) -> LatentDiffusion:
-        return replace(self, saved=saved)
 
     def first_stage(self, resolved: Resolved) -> Resolved | None:
         config = resolved.config
@@ -79,24 +63,15 @@ class LatentDiffusion(Diffusion):
         settings["autoencoder"]["conditional"] = False
         return resolve([("latent diffusion's first stage", {"recipe": "kl", "kind": FIRST, **settings})])
 
-    def second_stage(self, resolved: Resolved, first: Run) -> Resolved:
-        left = part_of_budget(resolved.config.training.budget, 1 - resolved.config.autoencoder.share)
-        return resolved.with_values(
-            "first stage", {"autoencoder.source": os.path.abspath(first.path), "training.budget": left}
-        )
-
     def _codec(self, config: Config, found: Parts) -> tuple[LatentCodec, str | None]:
         """The codec, and where its autoencoder was read from."""
-        device = best_device()
-        if self.saved is not None:
-            values = self.saved.documents[MODEL]
-            codec = read_codec(values["codec"], self.saved.tensors.get(WEIGHTS))
-            assert isinstance(codec, LatentCodec)
-            return codec.to(device), values["data"]["autoencoder"]["source"]
+        kept = self.kept_codec()
+        if kept is not None:
+            return kept
         source = config.autoencoder.source
         if source is None:
             raise UserError("which autoencoder? Give --autoencoder, a run of pellucid train kl")
-        return latent_codec(load_autoencoder(source, device=device), found.train), os.path.abspath(source)
+        return latent_codec(load_autoencoder(source, device=best_device()), found.train), os.path.abspath(source)
 
 
 def _unit(config: Config) -> Config:
@@ -104,15 +79,3 @@ def _unit(config: Config) -> Config:
     if config.process.sigma_data is not None:
         return config
     return config.model_copy(update={"process": config.process.model_copy(update={"sigma_data": 1.0})})
-
-
-def part_of_budget(budget: str, share: float) -> str:
-    """A share of a budget, as text."""
-    whole = parse_budget(budget)
-    return str(
-        Budget(
-            seconds=None if whole.seconds is None else share * whole.seconds,
-            items=None if whole.items is None else max(1, round(share * whole.items)),
-            epochs=None if whole.epochs is None else share * whole.epochs,
-        )
-    )

@@ -18,17 +18,15 @@ from ..codes import CodesCodec
 from ..config import Config, Resolved, resolve
 from ..data.arrays import Dataset
 from ..data.codecs import Codec
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..generate import gallery
-from ..latent import WEIGHTS, read_codec
-from ..model import MODEL, Card
+from ..model import Card
 from ..token_generate import sample_tokens
 from ..token_model import TokenModel
-from . import checkpoint
-from .engine import best_device
-from .latent import part_of_budget
 from .prepare import Parts, Prepared, parts
 from .run import Run
+from .second_stage import SecondStage, part_of_budget
 from .tokens import TokenBatches, TokenLooks, Tokens
 
 FIRST = "vq"  # the kind of the first stage
@@ -70,17 +68,9 @@ class Numbered:
         return self.codes.to_json()
 
 
-@dataclass(frozen=True)
-class Prior(Tokens):
-    """A denoiser of codes.
-
-    Attributes:
-        saved: the checkpoint that a run goes on from; its autoencoder is the one in use, whatever became of the run
-            that it was first read from.
-    """
-
-    saved: checkpoint.Checkpoint | None = None
-    second: ClassVar[bool] = True
+@dataclass(frozen=True, eq=False)
+class Prior(SecondStage, Tokens):
+    """A denoiser of codes."""
 
     def prepare(self, config: Config) -> Prepared:
         if config.data.flip:
@@ -96,17 +86,10 @@ class Prior(Tokens):
         assert isinstance(kept, Numbered)
         return replace(super().card(config, network, prepared), codec=kept.codes)
 
-    def read_card(self, values: dict[str, Any]) -> Card:
-        assert self.saved is not None
-        return Card.from_json(values, self.saved.tensors.get(WEIGHTS))
-
     def look(self, card: Card, prepared: Prepared) -> CodeLooks:
         held = prepared.held
         assert held is None or isinstance(held, TokenBatches)
         return CodeLooks(card, held)
-
-    def resumed(self, saved: checkpoint.Checkpoint) -> Prior:
-        return replace(self, saved=saved)
 
     def first_stage(self, resolved: Resolved) -> Resolved | None:
         config = resolved.config
@@ -118,24 +101,15 @@ class Prior(Tokens):
         settings = {"recipe": FIRST, "kind": FIRST, "data": data, "training": {**training, "weight_decay": 0.01}}
         return resolve([("the prior's first stage", settings)])
 
-    def second_stage(self, resolved: Resolved, first: Run) -> Resolved:
-        left = part_of_budget(resolved.config.training.budget, 1 - resolved.config.autoencoder.share)
-        return resolved.with_values(
-            "first stage", {"autoencoder.source": os.path.abspath(first.path), "training.budget": left}
-        )
-
     def _codec(self, config: Config, found: Parts) -> tuple[CodesCodec, str | None]:
         """The codec, and where its autoencoder was read from."""
-        device = best_device()
-        if self.saved is not None:
-            values = self.saved.documents[MODEL]
-            codec = read_codec(values["codec"], self.saved.tensors.get(WEIGHTS))
-            assert isinstance(codec, CodesCodec)
-            return codec.to(device), values["data"]["autoencoder"]["source"]
+        kept = self.kept_codec()
+        if kept is not None:
+            return kept
         source = config.autoencoder.source
         if source is None:
             raise UserError("a prior of whose codes? Give --autoencoder, a run of pellucid train vq or fsq")
-        model = load_autoencoder(source, device=device)
+        model = load_autoencoder(source, device=best_device())
         if not isinstance(model.network, Quantised):
             raise UserError(
                 f"{source} is a VAE and has no code book: its latents are numbers, for pellucid train latent; for a "

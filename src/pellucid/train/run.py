@@ -131,6 +131,10 @@ class Run:
 
     # ------------------------------------------------------------ one writer at a time
 
+    def inside(self, path: Path) -> str:
+        """A file of the run as its pages name it."""
+        return path.relative_to(self.path).as_posix()
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run for writing; a second owner gets a `UserError` that names the first.

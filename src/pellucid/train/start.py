@@ -12,6 +12,7 @@ from ..autoencoders import AUTOENCODERS
 from ..classifier_model import CLASSIFIER
 from ..config import Config, Resolved, resolve
 from ..ebm import EBM
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..model import MODEL
@@ -22,7 +23,7 @@ from .calibrate import calibrate
 from .classifier import ClassifierKind
 from .diffusion import Diffusion
 from .ebm import EnergyKind
-from .engine import Engine, best_device
+from .engine import Engine
 from .kind import Kind, Travelling
 from .latent import LatentDiffusion
 from .loop import Observer, State, save, train

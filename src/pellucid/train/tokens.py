@@ -13,6 +13,7 @@ from torch import Tensor
 from ..config import Config
 from ..data.arrays import Dataset
 from ..data.tokens import TokenCodec
+from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..losses.tokens import token_loss
@@ -27,7 +28,7 @@ from ..token_model import TokenModel, make_categorical, make_token_denoiser, num
 from . import checkpoint
 from .batches import Batch, golden, items_at
 from .diffusion import Diffusion
-from .engine import PRECISIONS, Engine, best_device
+from .engine import PRECISIONS, Engine
 from .kind import Look
 from .prepare import Parts, Prepared, parts
 from .run import Run
