@@ -34,6 +34,15 @@ def test_many_equal_items_do_not_hide_one_another() -> None:
     assert found.groups[0] == (3, *range(200, 350))
 
 
+@pytest.mark.parametrize("dim", [2, 6, 30])
+def test_new_items_are_repeats_as_rarely_as_stated(dim: int) -> None:
+    centres = 4 * normal(12, 9, dim)
+    pick = torch.randint(12, (3000,), generator=torch.Generator().manual_seed(1))
+    found = find_duplicates(centres[pick] + normal(3000, 2, dim))
+    # One in a thousand of a law of one density; in clusters, whose middles are denser than their rims, some more.
+    assert (found.repeats > 1).mean() < 0.005
+
+
 def test_the_order_of_items_changes_only_their_names() -> None:
     x = torch.cat([normal(100, 0), normal(100, 0)[:9]])
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))

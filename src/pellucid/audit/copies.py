@@ -28,6 +28,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, proportion
 from ..metrics.base import order
+from .power import chance_of, seen_rate
 from .search import Search, neighbours
 
 NEIGHBOURS = 50
@@ -44,6 +45,8 @@ class Copies:
         nearest, nearest_held: the nearest training and the nearest held-out item of each, (N,).
         distance, distance_held: how far they are, (N,).
         level: a, the highest expected share of false alarms.
+        held: M.
+        cut: how many held-out items are at or below the threshold.
         threshold: of r, at that level.
         flagged: the indices with p <= level, the clearest first.
         rate: the share flagged.
@@ -57,6 +60,8 @@ class Copies:
     distance: Tensor
     distance_held: Tensor
     level: float
+    held: int
+    cut: int
     threshold: float
     flagged: Tensor
     rate: Measured
@@ -64,8 +69,13 @@ class Copies:
 
     @property
     def found(self) -> bool:
-        """Whether more are flagged than the false-alarm rate explains, at 97.5 % confidence."""
-        return self.rate.low is not None and self.rate.low > self.level
+        """Whether more are flagged than false alarms explain, see `power`."""
+        return chance_of(len(self.flagged), len(self.p), self.cut, self.held) <= 0.025
+
+    @property
+    def seen(self) -> float:
+        """The share of copies that would have been found with a probability of 98 %."""
+        return seen_rate(len(self.p), self.cut, self.held)
 
 
 def find_copies(
@@ -116,6 +126,8 @@ def find_copies(
         distance=found.distances[:, 0],
         distance_held=beside.distances[:, 0],
         level=level,
+        held=len(held),
+        cut=cut,
         threshold=float(held_ratios[cut - 1]),
         flagged=flagged,
         rate=proportion("copy_rate", len(flagged), len(generated)),

@@ -1,12 +1,21 @@
-"""Near-duplicates among items: what a model sees again and again is what it memorises first.
+r"""Near-duplicates among items: what a model sees again and again is what it memorises first.
 
-Two items are near-duplicates where one lies nearer to the other than a new item of the same law would lie to anything:
-the distance over the mean distance to 50 neighbours is below the cut that held-out items set (see `copies`), or the
-items are equal. Near-duplicates of near-duplicates belong together.
+Items that fell where they are by chance, d-dimensionally, have nearest neighbours at less than a share rho of the usual
+distance with a probability of about rho^d log 2: rarely in many dimensions, often in two. So two items are near-
+duplicates where they are nearer than
+
+    rho s,    rho = 0.001^(1/d), at most 1/2,                                                                        (1)
+
+with s the median, over the neighbourhood, of items' distances to their nearest: by chance about one item in a thousand
+is taken for a repeat. d is found from the median of mu = d_2/d_1, whose law is P(mu > m) = m^-d (Facco et al.,
+"Estimating the Intrinsic Dimension of Datasets by a Minimal Neighborhood Information", 2017). A neighbourhood that
+consists of repeats itself has no scale to offer; there the whole set's median stands in. Near-duplicates of
+near-duplicates belong together.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +28,8 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from .search import neighbours
 
-_NEAR = 10  # neighbours of each item that are looked at
-# For a set without held-out items to say better. Carlini et al. have 0.5, which at hundreds of items in a dozen
-# dimensions joins what fell together by chance.
-RATIO = 1 / 3
+_NEIGHBOURS = 20
+_CHANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Duplicates:
     Attributes:
         groups: indices of each group of two or more, the largest group first, ascending inside.
         repeats: how many items each item's group has, (N,); 1 where it has no other.
-        ratio: the cut that was used.
+        ratio: rho of equation (1); 0 where no two items differ.
     """
 
     groups: tuple[tuple[int, ...], ...]
@@ -46,35 +53,43 @@ class Duplicates:
         return np.setdiff1d(np.arange(len(self.repeats)), np.array(drop, np.int64))
 
 
-def find_duplicates(items: Tensor, *, ratio: float = RATIO, k: int = 50) -> Duplicates:
+def find_duplicates(items: Tensor, *, ratio: float | None = None) -> Duplicates:
     """Groups the near-duplicates among items, (N, *), or features of them.
 
     Args:
         items: to look at.
-        ratio: a distance is small where it is below this share of the mean distance to k neighbours; `Copies.threshold`
-            is the cut of a stated error rate.
-        k: neighbours that say how far is far.
+        ratio: rho of equation (1), if it should not be derived.
 
     Raises:
         UserError: a ratio outside (0, 1), or fewer than three items.
     """
-    if not 0 < ratio < 1:
+    if ratio is not None and not 0 < ratio < 1:
         raise UserError(f"the ratio of near-duplicates lies between 0 and 1, got {ratio:g}")
     if len(items) < 3:
         raise UserError(f"near-duplicates are looked for among at least 3 items, got {len(items)}")
     # Equal items would fill the neighbourhoods of one another: far and near are told among those that differ.
     distinct, place = torch.unique(items.flatten(1), dim=0, return_inverse=True)
-    edges = [(place.new_zeros(0), place.new_zeros(0))]
+    edges = (place.new_zeros(0), place.new_zeros(0))
     if len(distinct) > 2:
-        found = neighbours(distinct, distinct, min(k, len(distinct) - 1), apart=True)
-        near = found.distances[:, :_NEAR] < ratio * found.distances.mean(1, keepdim=True)
-        rows = torch.nonzero(near)
-        edges.append((rows[:, 0], found.indices[:, :_NEAR][near]))
-    left, right = (torch.cat(side).numpy() for side in zip(*edges, strict=True))
+        found = neighbours(distinct, distinct, min(_NEIGHBOURS, len(distinct) - 1), apart=True)
+        ratio = _ratio(found.distances) if ratio is None else ratio
+        first = found.distances[:, 0]
+        local, usual = first[found.indices].median(1).values, first.median()
+        scale = torch.where(local < ratio * usual, usual, local)
+        near = found.distances < ratio * scale[:, None]
+        edges = (torch.nonzero(near)[:, 0], found.indices[near])
+    left, right = (side.numpy() for side in edges)
     graph = coo_matrix((np.ones(len(left)), (left, right)), shape=(len(distinct), len(distinct)))
     group = connected_components(graph, directed=False)[1][place.numpy()]
     sizes = np.bincount(group)
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.cumsum(sizes)[:-1])
     groups = sorted((tuple(int(i) for i in part) for part in parts if len(part) > 1), key=lambda g: (-len(g), g))
-    return Duplicates(tuple(groups), sizes[group], ratio)
+    return Duplicates(tuple(groups), sizes[group], ratio or 0.0)
+
+
+def _ratio(distances: Tensor) -> float:
+    """rho of equation (1), from ascending distances to neighbours, (N, k), k at least 2."""
+    growth = float((distances[:, 1] / distances[:, 0].clamp_min(1e-300)).median())
+    dimension = math.log(2) / math.log(max(growth, 1 + 1e-6))
+    return min(0.5, _CHANCE ** (1 / dimension))

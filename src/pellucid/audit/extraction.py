@@ -5,9 +5,9 @@ many others than samples are at large stand out: with d_m(g) the distance to the
 
     density(g) = d_m(g) / median over g of d_m(g),                                                                   (1)
 
-and samples of low density that lie together are one candidate (the clique criterion of Carlini et al., "Extracting
-Training Data from Diffusion Models", 2023, with their distance relative to the neighbourhood). The training set then
-only confirms: a candidate is extracted where its middle is a copy at the audit's false-alarm rate.
+and near-duplicates among the samples are one candidate (in the place of the cliques of Carlini et al., "Extracting
+Training Data from Diffusion Models", 2023). The training set then only confirms: a candidate is extracted where most of
+its samples have one and the same training item for their nearest, and are copies of it at the audit's false-alarm rate.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Candidate:
     Attributes:
         samples: their indices, the middle first.
         density: of the middle, equation (1).
-        train: the training item that is nearest to the middle.
-        p: of the middle as a copy, see `copies`.
-        extracted: whether it is one at the audit's rate.
+        train: the training item that is nearest to most of them.
+        p: the median of those samples' p-values as copies, see `copies`; 1 where it is not the nearest of most.
+        extracted: whether p is within the audit's rate.
     """
 
     samples: tuple[int, ...]
@@ -68,8 +68,9 @@ def extract(
         middle = int(torch.cdist(inside, inside).sum(1).argmin())
         at = group[middle]
         rest = tuple(index for index in group if index != at)
-        confirmed = bool(found.p[at] <= found.level)
-        candidates.append(
-            Candidate((at, *rest), float(density[at]), int(found.nearest[at]), float(found.p[at]), confirmed)
-        )
+        nearest = found.nearest[list(group)]
+        item = int(nearest.mode().values)
+        its = found.p[list(group)][nearest == item]
+        p = float(its.median()) if 2 * len(its) > len(group) else 1.0
+        candidates.append(Candidate((at, *rest), float(density[at]), item, p, p <= found.level))
     return tuple(sorted(candidates, key=lambda candidate: candidate.density))

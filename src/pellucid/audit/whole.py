@@ -21,7 +21,7 @@ from .copies import LEVEL, Copies, find_copies
 from .duplicates import Duplicates, find_duplicates
 from .extraction import Candidate, extract
 from .membership import STATISTICS, membership, membership_scores
-from .power import CHANCE, seen_rate
+from .power import CHANCE
 from .roc import Curve
 from .tolerant import shifted
 
@@ -104,7 +104,7 @@ class Audit:
         num = len(self.generated)
         main = next(iter(self.copies.values()))
         worst = max(self.copies.values(), key=lambda each: each.rate.value)
-        limit = 100 * seen_rate(num, main.level)
+        limit = 100 * main.seen
         flagged = f"{len(worst.flagged):,} of {num:,} samples are nearer to a training item than all but "
         flagged += f"{100 * worst.level:.2g} % of held-out items are"
         if "copies" in self.failed:
@@ -288,7 +288,7 @@ def _copies_json(each: Copies) -> dict[str, Any]:
         "flagged": each.flagged.tolist(),
         "nearest": each.nearest[each.flagged].tolist(),
         "p": each.p[each.flagged].tolist(),
-        "seen_with_98_percent": seen_rate(len(each.p), each.level),
+        "seen_with_98_percent": each.seen,
     }
 
 
