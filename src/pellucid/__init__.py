@@ -58,6 +58,7 @@ _PLACES = {
     "TOKEN_SOLVERS": "solvers",
     "TableOracle": "token_oracles",
     "classify": "likelihood",
+    "load_classifier": "classifier_model",
     "load_ebm": "ebm",
     "load_tokens": "token_model",
     "sample_tokens": "token_generate",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from . import operators as operators
     from . import verify as verify
     from .autoencoder_model import load_autoencoder
+    from .classifier_model import load_classifier
     from .data.inspect import inspect
     from .data.open import open_dataset
     from .denoisers import TARGETS, Denoiser, NetworkDenoiser, wrap
@@ -134,6 +136,7 @@ __all__ = [
     "inspect",
     "load",
     "load_autoencoder",
+    "load_classifier",
     "load_ebm",
     "load_tokens",
     "log_prob",

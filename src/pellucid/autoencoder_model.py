@@ -13,11 +13,9 @@ from torch import Tensor
 from .autoencoders import AUTOENCODERS, VAE, AutoencoderSpec, Code, Decoded, Quantised, build_autoencoder
 from .autoencoders.quantise import Codes
 from .data.codecs import Codec, codec_from_json
-from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .foundations.rng import Stream
-from .model import EMA, MODEL, Model, Stored, from_stored, label_ids, read
-from .train import checkpoint
+from .model import MODEL, Model, Stored, from_stored, label_ids, read
 
 
 @dataclass(frozen=True)
@@ -218,20 +216,14 @@ class AutoencoderModel:
 
 
 def load_autoencoder(path: str | Path, *, device: str | torch.device | None = None) -> AutoencoderModel:
-    """Reads an autoencoder from a run folder (its newest valid checkpoint), a checkpoint or a model folder.
-
-    The averaged weights are used, and every byte is checked against the manifest first.
-
-    Args:
-        path: the folder.
-        device: where to put it; the CUDA device if there is one, else the CPU.
+    """Reads an autoencoder, as `model.load` reads a diffusion model: arguments are the same, and so are errors.
 
     Raises:
-        UserError: nothing there, no valid checkpoint, or a model of another kind.
+        UserError: also for a model of another kind.
     """
     found = read(path)
-    if "process" in found.saved.documents[MODEL]:
-        raise UserError(f"{found.origin} is a diffusion model, not an autoencoder: read it with pellucid.load")
+    if not is_autoencoder(found):
+        raise UserError(f"{found.origin} is a {found.kind} model, not an autoencoder: see pellucid info {found.origin}")
     return autoencoder_from_stored(found, device=device)
 
 
@@ -245,15 +237,11 @@ def load_any(path: str | Path, *, device: str | torch.device | None = None) -> M
 
 def is_autoencoder(found: Stored) -> bool:
     """Whether what was read is an autoencoder."""
-    return found.saved.documents[MODEL].get("kind") in AUTOENCODERS
+    return found.kind in AUTOENCODERS
 
 
 def autoencoder_from_stored(found: Stored, *, device: str | torch.device | None = None) -> AutoencoderModel:
     """The autoencoder that `read` found; arguments are those of `load_autoencoder`."""
     card = AutoencoderCard.from_json(found.saved.documents[MODEL])
-    network = build_autoencoder(card.network)
-    network.load_state_dict(found.saved.tensors[EMA])
-    network.eval().requires_grad_(False)
-    device = best_device() if device is None else device
-    weights = checkpoint.weights_hash(found.saved.tensors[EMA])
-    return AutoencoderModel(network.to(device), card, weights, found.origin, found.notes)
+    network, weights = found.loaded(build_autoencoder(card.network), device)
+    return AutoencoderModel(network, card, weights, found.origin, found.notes)

@@ -11,11 +11,9 @@ import torch
 
 from .config import ProcessSettings
 from .data.codecs import Codec, codec_from_json
-from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .guidance import NoisyClassifier
-from .model import EMA, MODEL, Model, make_process, read
-from .train import checkpoint
+from .model import MODEL, Model, make_process, read
 
 CLASSIFIER = "classifier"
 
@@ -141,25 +139,16 @@ class ClassifierModel:
 
 
 def load_classifier(path: str | Path, *, device: str | torch.device | None = None) -> ClassifierModel:
-    """Reads a classifier of noisy data from a run folder (its newest valid checkpoint), a checkpoint or a model folder.
-
-    The averaged weights are used, and every byte is checked against the manifest first.
-
-    Args:
-        path: the folder.
-        device: where to put it; the CUDA device if there is one, else the CPU.
+    """Reads a classifier of noisy data, as `model.load` reads a diffusion model: arguments are the same, and so are
+    errors.
 
     Raises:
-        UserError: nothing there, no valid checkpoint, or a model of another kind.
+        UserError: also for a model of another kind.
     """
     found = read(path)
     values = found.saved.documents[MODEL]
-    if values.get("kind") != CLASSIFIER:
+    if found.kind != CLASSIFIER:
         raise UserError(f"{path} is no classifier of noisy data; make one: pellucid train classifier RUN")
     card = ClassifierCard.from_json(values)
-    network = card.network.build(card.process)
-    weights = found.saved.tensors[EMA]
-    network.load_state_dict(weights)
-    network.eval().requires_grad_(False)
-    device = best_device() if device is None else device
-    return ClassifierModel(network.to(device), card, checkpoint.weights_hash(weights), found.origin, found.notes)
+    network, weights = found.loaded(card.network.build(card.process), device)
+    return ClassifierModel(network, card, weights, found.origin, found.notes)

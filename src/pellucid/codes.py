@@ -6,8 +6,7 @@ decoder. As with `latent`, the codec travels in the card as JSON and its weights
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,36 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .autoencoder_codec import ROWS, AutoencoderCodec
 from .autoencoders import Decoded, Quantised
-from .data.codecs import Codec, codec_from_json
 from .foundations.errors import UserError
-from .train import checkpoint
-
-_ROWS = 256  # items that go through the autoencoder together
 
 
 @dataclass(frozen=True, eq=False)
-class CodesCodec:
-    """Items to the numbers of their codes, int64 (B, *grid), and back to the middle of p(x given codes).
-
-    Attributes:
-        network: the autoencoder, in evaluation mode.
-        autoencoder: its card, as JSON values.
-    """
+class CodesCodec(AutoencoderCodec):
+    """Items to the numbers of their codes, int64 (B, *grid), and back to the middle of p(x given codes)."""
 
     network: Quantised
-    autoencoder: dict[str, Any]
     kind: ClassVar[str] = "codes"
-
-    @cached_property
-    def items(self) -> Codec:
-        """The codec of the items."""
-        return codec_from_json(self.autoencoder["codec"])
-
-    @cached_property
-    def weights_hash(self) -> str:
-        """sha256 of the autoencoder's weights."""
-        return checkpoint.weights_hash(self.tensors())
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,10 +35,6 @@ class CodesCodec:
         """How many codes there are."""
         return self.network.num_codes
 
-    def to(self, device: torch.device | str) -> CodesCodec:
-        """The codec with its weights on a device."""
-        return replace(self, network=self.network.to(device))
-
     def given(self, codes: Tensor) -> Decoded:
         """p(x given codes), in the scale of `items`: codes int64 (B, *grid).
 
@@ -67,23 +43,15 @@ class CodesCodec:
         """
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.num_symbols:
             raise UserError(f"codes are numbered from 0 to {self.num_symbols - 1}, got {int(codes.max())}")
-        return self.network.decode_indices(codes.to(next(self.network.parameters()).device))
+        return self.network.decode_indices(codes.to(self.device))
 
     def outward(self, x: Tensor) -> Tensor:
         return self.given(x).mean
 
     @torch.no_grad()
     def encode(self, items: NDArray[Any]) -> Tensor:
-        device = next(self.network.parameters()).device
-        parts = np.array_split(items, range(_ROWS, len(items), _ROWS))
-        return torch.cat([self.network.encode(self.items.encode(part).to(device)).indices for part in parts])
-
-    @torch.no_grad()
-    def decode(self, x: Tensor) -> NDArray[Any]:
-        return np.concatenate([self.items.decode(self.outward(part)) for part in x.split(_ROWS)])
-
-    def tensors(self) -> dict[str, Tensor]:
-        return dict(self.network.state_dict())
+        parts = np.array_split(items, range(ROWS, len(items), ROWS))
+        return torch.cat([self.network.encode(self.items.encode(part).to(self.device)).indices for part in parts])
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "autoencoder": self.autoencoder, "weights": self.weights_hash}

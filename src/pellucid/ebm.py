@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from .data.codecs import Codec, codec_from_json
-from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .foundations.registry import Registry
 from .foundations.rng import Stream, subseed
@@ -28,9 +27,8 @@ from .mcmc import Adjusted, NormalBase, Normaliser, annealed_importance, geometr
 from .mcmc.base import by_energy
 from .mcmc.chains import run_chains, tune
 from .mcmc.ladder import climb, rung_lengths
-from .model import EMA, MODEL, Stored, read
+from .model import MODEL, Stored, read
 from .nn import EnergyNetwork, NetworkSpec, build
-from .train import checkpoint
 
 EBM = "ebm"
 METHODS: Registry[str] = Registry(
@@ -237,23 +235,17 @@ class EnergyModel:
 
 
 def load_ebm(path: str | Path, *, device: str | torch.device | None = None) -> EnergyModel:
-    """Reads an energy model from a run folder (its newest valid checkpoint), a checkpoint or a model folder.
-
-    The averaged weights are used, and every byte is checked against the manifest first.
-
-    Args:
-        path: the folder.
-        device: where to put it; the CUDA device if there is one, else the CPU.
+    """Reads an energy model, as `model.load` reads a diffusion model: arguments are the same, and so are errors.
 
     Raises:
-        UserError: nothing there, no valid checkpoint, or a model of another kind.
+        UserError: also for a model of another kind.
     """
     return ebm_from_stored(read(path), device=device)
 
 
 def is_ebm(found: Stored) -> bool:
     """Whether what `read` found is an energy model."""
-    return bool(found.saved.documents[MODEL].get("kind") == EBM)
+    return found.kind == EBM
 
 
 def ebm_from_stored(found: Stored, *, device: str | torch.device | None = None) -> EnergyModel:
@@ -261,8 +253,5 @@ def ebm_from_stored(found: Stored, *, device: str | torch.device | None = None) 
     if not is_ebm(found):
         raise UserError(f"{found.origin} is no energy model; make one: pellucid train ebm --data FILE")
     card = EnergyCard.from_json(found.saved.documents[MODEL])
-    law, weights = EnergyLaw(card.network), found.saved.tensors[EMA]
-    law.load_state_dict(weights)
-    law.eval().requires_grad_(False)
-    device = best_device() if device is None else device
-    return EnergyModel(law.to(device), card, checkpoint.weights_hash(weights), found.origin, found.notes)
+    law, weights = found.loaded(EnergyLaw(card.network), device)
+    return EnergyModel(law, card, weights, found.origin, found.notes)

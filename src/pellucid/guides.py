@@ -13,7 +13,7 @@ from .classifier_model import CLASSIFIER, ClassifierModel, load_classifier
 from .denoisers import Denoiser, NetworkDenoiser
 from .foundations.errors import UserError
 from .guidance import AutoGuided, ClassifierGuided
-from .model import MODEL, Guide, Model, load, read
+from .model import Guide, Model, load, read
 from .processes.base import Process
 
 
@@ -33,7 +33,7 @@ def with_guide(model: Model, guide: str | Path | Model | ClassifierModel) -> Mod
         UserError: a guide of other items, of another schedule or with other conditions.
     """
     if isinstance(guide, str | Path):
-        classifier = read(guide).saved.documents[MODEL].get("kind") == CLASSIFIER
+        classifier = read(guide).kind == CLASSIFIER
         guide = load_classifier(guide, device=model.device) if classifier else load(guide, device=model.device)
     if isinstance(guide, ClassifierModel):
         network = guide.for_model(model)

@@ -15,7 +15,7 @@ without the other, and a model needs nothing of the run that its autoencoder cam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .autoencoder_codec import ROWS, AutoencoderCodec
 from .autoencoders import VAE, AutoencoderSpec, Decoded, DiagonalNormal, Quantised, build_autoencoder
 from .codes import CodesCodec
 from .data.codecs import Codec, codec_from_json
@@ -32,23 +33,19 @@ from .foundations.rng import Stream
 from .train import checkpoint
 
 WEIGHTS = "autoencoder.safetensors"  # in a checkpoint, beside the denoiser's
-_ROWS = 256  # items that go through the autoencoder together
 _FIELDS = ("autoencoder", "weights", "mean", "std", "error")
 
 
 @dataclass(frozen=True, eq=False)
-class LatentCodec:
+class LatentCodec(AutoencoderCodec):
     """Equations (1) and (2).
 
     Attributes:
-        network: the autoencoder, in evaluation mode.
-        autoencoder: its card, as JSON values.
         mean, std: of each latent channel.
         error: the root mean square of x - D(E(x)) over training items, in the scale of `items`.
     """
 
     network: VAE
-    autoencoder: dict[str, Any]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     error: float
@@ -59,23 +56,9 @@ class LatentCodec:
         """How the autoencoder is built."""
         return AutoencoderSpec.from_json(self.autoencoder["network"])
 
-    @cached_property
-    def items(self) -> Codec:
-        """The codec of the items."""
-        return codec_from_json(self.autoencoder["codec"])
-
-    @cached_property
-    def weights_hash(self) -> str:
-        """sha256 of the autoencoder's weights."""
-        return checkpoint.weights_hash(self.tensors())
-
     @property
     def shape(self) -> tuple[int, ...]:
         return self.network.latent_shape
-
-    def to(self, device: torch.device | str) -> LatentCodec:
-        """The codec with its weights on a device."""
-        return replace(self, network=self.network.to(device))
 
     def standardised(self, e: Tensor) -> Tensor:
         """Latents e of the autoencoder, (B, *shape), to z."""
@@ -102,7 +85,7 @@ class LatentCodec:
     @torch.no_grad()
     def encode(self, items: NDArray[Any]) -> Tensor:
         """Items to the middle of their law, (B, *shape)."""
-        parts = np.array_split(items, range(_ROWS, len(items), _ROWS))
+        parts = np.array_split(items, range(ROWS, len(items), ROWS))
         return torch.cat([self.posterior(self.items.encode(part)).mean for part in parts])
 
     @torch.no_grad()
@@ -110,14 +93,6 @@ class LatentCodec:
         """Items to draws of z, (B, *shape), from the stream's numbers at step 0."""
         q = self.posterior(self.items.encode(items))
         return q.latent(stream.normal(self.shape, step=0)[0, 0].to(q.mean))
-
-    @torch.no_grad()
-    def decode(self, x: Tensor) -> NDArray[Any]:
-        """Latents, (B, *shape), to items in the data's own units."""
-        return np.concatenate([self.items.decode(self.outward(part)) for part in x.split(_ROWS)])
-
-    def tensors(self) -> dict[str, Tensor]:
-        return dict(self.network.state_dict())
 
     def to_json(self) -> dict[str, Any]:
         """The codec without its weights, which their hash names; `read_codec` reads it back."""

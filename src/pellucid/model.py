@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ EMA = "ema.safetensors"
 TUNED = "tuned.json"
 GAUSSIAN = ProcessSettings().kind  # the process of numbers
 SHELF = Path(__file__).parent / "shelf"
+
+M = TypeVar("M", bound=torch.nn.Module)
 _OTHERS = {  # what a folder may hold, and what reads it
     "classifier": ("a classifier of noisy data", "load_classifier"),
     "ebm": ("an energy model", "load_ebm"),
@@ -248,8 +250,7 @@ def from_stored(found: Stored, *, device: str | torch.device | None = None) -> M
             "and info; pellucid.load_tokens reads it in Python"
         )
     if "process" not in found.saved.documents[MODEL]:
-        kind = found.saved.documents[MODEL].get("kind", "model")
-        what, reader = _OTHERS.get(kind, (f"an autoencoder ({kind})", "load_autoencoder"))
+        what, reader = _OTHERS.get(found.kind, (f"an autoencoder ({found.kind})", "load_autoencoder"))
         raise UserError(
             f"{found.origin} is {what}, not a diffusion model: its page shows what it does "
             f"(pellucid report {found.origin}), and pellucid.{reader} reads it in Python"
@@ -275,6 +276,23 @@ class Stored:
     origin: str
     folder: Path | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What it is, as its card says; "diffusion" where it says nothing."""
+        return str(self.saved.documents[MODEL].get("kind", "diffusion"))
+
+    def loaded(self, network: M, device: str | torch.device | None) -> tuple[M, str]:
+        """A network with the averaged weights, in evaluation mode on a device (the best one if None), and their sha256.
+
+        Args:
+            network: built as the card says.
+            device: where to put it.
+        """
+        weights = self.saved.tensors[EMA]
+        network.load_state_dict(weights)
+        network.eval().requires_grad_(False)
+        return network.to(best_device() if device is None else device), checkpoint.weights_hash(weights)
 
 
 def read(path: str | Path) -> Stored:

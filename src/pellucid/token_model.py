@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,13 @@ from torch import Tensor, nn
 
 from .config import ProcessSettings
 from .data.tokens import TokenCodec
-from .foundations.devices import best_device
 from .foundations.errors import UserError
 from .latent import WEIGHTS
-from .model import EMA, MODEL, Card, Stored, is_of_tokens, option_checked, read
+from .model import MODEL, Card, Stored, is_of_tokens, option_checked, read
 from .nn import NetworkSpec, build
 from .processes.categorical import CATEGORICALS, Categorical
 from .processes.survival import SURVIVALS
 from .token_denoisers import TokenDenoiser
-from .train import checkpoint
 
 
 def num_symbols(codec_symbols: int, settings: ProcessSettings) -> int:
@@ -97,16 +95,10 @@ class TokenModel:
 
 
 def load_tokens(path: str | Path, *, device: str | torch.device | None = None) -> TokenModel:
-    """Reads a model of symbols from a run folder, a checkpoint, an exported model folder or the shelf.
-
-    The averaged weights are used, and every byte is checked against the manifest first.
-
-    Args:
-        path: the folder, or a name on the shelf.
-        device: where to put it; the CUDA device if there is one, else the CPU.
+    """Reads a model of symbols, as `model.load` reads a diffusion model: arguments are the same, and so are errors.
 
     Raises:
-        UserError: nothing there, no valid checkpoint, or a model of another kind.
+        UserError: also for a model of another kind.
     """
     return tokens_from_stored(read(path), device=device)
 
@@ -114,11 +106,8 @@ def load_tokens(path: str | Path, *, device: str | torch.device | None = None) -
 def tokens_from_stored(found: Stored, *, device: str | torch.device | None = None) -> TokenModel:
     """The model of symbols that `model.read` found; arguments and errors are those of `load_tokens`."""
     if not is_of_tokens(found.saved.documents[MODEL]):
-        raise UserError(f"{found.origin} is no model of symbols: read it with pellucid.load or pellucid.load_any")
+        raise UserError(f"{found.origin} is no model of symbols: `pellucid info {found.origin}` says what it is")
     card = Card.from_json(found.saved.documents[MODEL], found.saved.tensors.get(WEIGHTS))
-    denoiser = make_token_denoiser(build(card.network), card.network, card.process)
-    denoiser.network.load_state_dict(found.saved.tensors[EMA])
-    denoiser.eval().requires_grad_(False)
-    device = best_device() if device is None else device
-    weights = checkpoint.weights_hash(found.saved.tensors[EMA])
-    return replace(TokenModel(denoiser.to(device), card, weights, found.origin), notes=found.notes)
+    network, weights = found.loaded(build(card.network), device)
+    denoiser = make_token_denoiser(network, card.network, card.process).eval()
+    return TokenModel(denoiser, card, weights, found.origin, found.notes)

@@ -34,6 +34,7 @@ LINES: list[set[str]] = [
     # L4; what a run leaves on disk is read by a model, and a run makes pictures with models
     {"config"},
     {"train.checkpoint", "train.run"},
+    {"autoencoder_codec"},
     {"codes"},
     {"latent"},
     {"model"},

@@ -111,36 +111,17 @@ def sample(
             first=first,
             batch_size=batch_size,
         )
+    # What only a denoiser can be told.
+    asked = {"text": text, "where": where, "negative": negative}
+    ways = {"guidance": guidance, "guidance_kind": guidance_kind, "guide": guide}
+    beyond = {**asked, **ways, "solver": solver, "steps": steps, "grid": grid}
     if is_autoencoder(stored):
-        refuse(
-            "of diffusion models, and this is an autoencoder",
-            text=text,
-            where=where,
-            negative=negative,
-            guidance=guidance,
-            guidance_kind=guidance_kind,
-            guide=guide,
-            solver=solver,
-            steps=steps,
-            grid=grid,
-        )
+        refuse("of diffusion models, and this is an autoencoder", **beyond)
         return sample_of_autoencoder(
             stored, num, label=label, json=json, out=out, seed=seed, first=first, batch_size=batch_size
         )
     if is_ebm(stored):
-        refuse(
-            "of diffusion models, and this is an energy model",
-            label=label,
-            text=text,
-            where=where,
-            negative=negative,
-            guidance=guidance,
-            guidance_kind=guidance_kind,
-            guide=guide,
-            solver=solver,
-            steps=steps,
-            grid=grid,
-        )
+        refuse("of diffusion models, and this is an energy model", label=label, **beyond)
         return sample_of_energy(stored, num, json=json, out=out, seed=seed, first=first, batch_size=batch_size)
     model = from_stored(stored)
     for note in model.notes:
