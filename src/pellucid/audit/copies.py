@@ -28,7 +28,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, proportion
 from ..metrics.base import order
-from .power import chance_of, seen_rate
+from .power import ALARM, chance_of, seen_rate
 from .search import Search, neighbours
 
 NEIGHBOURS = 50
@@ -68,9 +68,14 @@ class Copies:
     nearer: Measured
 
     @property
+    def chance(self) -> float:
+        """The probability that false alarms alone are as many, see `power`."""
+        return chance_of(len(self.flagged), len(self.p), self.cut, self.held)
+
+    @property
     def found(self) -> bool:
-        """Whether more are flagged than false alarms explain, see `power`."""
-        return chance_of(len(self.flagged), len(self.p), self.cut, self.held) <= 0.025
+        """Whether more are flagged than false alarms explain."""
+        return self.chance <= ALARM
 
     @property
     def seen(self) -> float:

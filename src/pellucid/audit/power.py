@@ -12,7 +12,7 @@ from functools import lru_cache
 from scipy.stats import betabinom, binom
 
 CHANCE = 0.98
-_ALARM = 0.025
+ALARM = 0.025
 
 
 def chance_of(count: int, num: int, cut: int, held: int) -> float:
@@ -30,7 +30,7 @@ def fewest(num: int, cut: int, held: int) -> int:
     low, high = 0, num + 1
     while low < high:
         middle = (low + high) // 2
-        if chance_of(middle, num, cut, held) <= _ALARM:
+        if chance_of(middle, num, cut, held) <= ALARM:
             high = middle
         else:
             low = middle + 1

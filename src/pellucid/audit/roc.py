@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -32,17 +33,19 @@ class Curve:
         auc: equation (1).
         found: the share of members found at each false-alarm rate, by rate.
         members, others: the scores, sorted descending, for a plot.
+        chance: the probability of such an area where the score tells nothing, by the normal law of equation (1).
     """
 
     auc: Measured
     found: dict[float, Measured]
     members: Tensor
     others: Tensor
+    chance: float
 
     @property
     def tells(self) -> bool:
         """Whether the score is better than chance, at 97.5 % confidence."""
-        return self.auc.low is not None and self.auc.low > 0.5
+        return self.chance <= 0.025
 
 
 def curve(name: str, members: Tensor, others: Tensor, *, rates: tuple[float, ...] = RATES) -> Curve:
@@ -78,7 +81,7 @@ def curve(name: str, members: Tensor, others: Tensor, *, rates: tuple[float, ...
         if allowed >= 1:
             hits = int((x > descending[allowed]).sum()) if allowed < len(y) else len(x)
             found[rate] = replace(proportion(f"found_at_{rate:g}[{name}]", hits, len(x)), note=note)
-    return Curve(area, found, high.flip(0), descending)
+    return Curve(area, found, high.flip(0), descending, 1 - NormalDist().cdf((auc - 0.5) / error))
 
 
 def _below(ordered: Tensor, values: Tensor) -> Tensor:

@@ -12,48 +12,21 @@ from torch import Tensor
 
 from ..data.arrays import Dataset, item_hashes
 from ..foundations.errors import UserError
-from ..foundations.measured import Measured, proportion
 from ..foundations.rng import subseed
 from ..generate import sample
 from ..metrics.base import order
 from ..model import Model
+from .canaries import Canaries
 from .copies import LEVEL, Copies, find_copies
 from .duplicates import Duplicates, find_duplicates
 from .extraction import Candidate, extract
 from .membership import STATISTICS, membership, membership_scores
-from .power import CHANCE
+from .power import ALARM, CHANCE
 from .roc import Curve
 from .tolerant import shifted
 
 Progress = Callable[[str, int, int], None]
 FINDINGS = ("copies", "extraction", "membership")
-
-
-@dataclass(frozen=True)
-class Canaries:
-    """Items that were put into the training set a known number of times, so that the audit can show what it sees.
-
-    Attributes:
-        repeats: how often each of the n was, (n,).
-        scores: their membership score, (n,).
-        cut: the score that 1 % of held-out items pass.
-        copied: how many samples are copies of each, (n,).
-    """
-
-    repeats: Tensor
-    scores: Tensor
-    cut: float
-    copied: Tensor
-
-    def rows(self) -> list[tuple[int, Measured, Measured]]:
-        """For each number of repeats: how many of them membership tells, and how many came out as copies."""
-        found = []
-        for count in sorted(set(self.repeats.tolist())):
-            here = self.repeats == count
-            told, out = int((self.scores[here] > self.cut).sum()), int((self.copied[here] > 0).sum())
-            total = int(here.sum())
-            found.append((count, proportion("told", told, total), proportion("copied", out, total)))
-        return found
 
 
 @dataclass(frozen=True)
@@ -85,17 +58,14 @@ class Audit:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The findings, among `FINDINGS`, that are more than chance explains.
-
-        Several ways of looking share one error rate: a finding of one of n must hold at 97.5 % and n - 1 more looks
-        are made, so chance alone fails an audit of two looks in at most 5 %.
-        """
+        """The findings, among `FINDINGS`, that are more than chance explains: each in at most 2.5 % of audits of a
+        model that memorised nothing, however many ways of looking it has."""
         found = []
-        if any(each.found for each in self.copies.values()):
+        if min(each.chance for each in self.copies.values()) <= ALARM / len(self.copies):
             found.append("copies")
         if any(candidate.extracted for candidate in self.extracted):
             found.append("extraction")
-        if any(curve.tells for curve, _ in self.membership.values()):
+        if min(curve.chance for curve, _ in self.membership.values()) <= ALARM / len(self.membership):
             found.append("membership")
         return tuple(found)
 
@@ -300,4 +270,4 @@ def _curve_json(curve: Curve, control: Curve) -> dict[str, Any]:
     }
 
 
-__all__ = ["FINDINGS", "Audit", "Canaries", "audit"]
+__all__ = ["FINDINGS", "Audit", "audit"]
