@@ -111,8 +111,8 @@ def used(page: Page, options: Any, models: dict[str, Any]) -> None:
     """The second table: samples against held-out pictures, and bits a value."""
     import torch
 
-    from pellucid.latent import LatentCodec
-    from pellucid.latent_report import first_stage
+    from pellucid.latents.codec import LatentCodec
+    from pellucid.latents.report import first_stage
     from pellucid.metrics import kernel
     from pellucid.metrics.features import PCA
     from pellucid.score import scores

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from pellucid.denoisers import EDM
 from pellucid.foundations.rng import Stream
 from pellucid.losses import denoising_loss
-from pellucid.mixed_denoisers import MixedDenoiser
+from pellucid.mixed.denoisers import MixedDenoiser
 from pellucid.processes.categorical import absorbing
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.product import Field, Product

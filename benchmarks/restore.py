@@ -52,7 +52,7 @@ def main() -> None:
     from pellucid.foundations.rng import Stream
     from pellucid.metrics.image import psnr, ssim
     from pellucid.operators import OPERATORS
-    from pellucid.restoration import restore
+    from pellucid.restoration.restore import restore
     from pellucid.restorers import RESTORERS
 
     if options.quick:

@@ -35,7 +35,7 @@ from pellucid.operators import Downsample, GaussianBlur, GaussianSensing, HalfPl
 from pellucid.oracles import MixtureOracle
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.schedules import SCHEDULES
-from pellucid.restoration import restore
+from pellucid.restoration.restore import restore
 from pellucid.restorers import RESTORERS, SMC, Observation, PiGDM, Restorer
 from pellucid.restorers.calibration import calibrate
 from pellucid.restorers.exact import posterior

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pellucid.autoencoders import VAE, AutoencoderSpec, Normal
 from pellucid.data.codecs import PointsCodec
-from pellucid.latent import LatentCodec
+from pellucid.latents.codec import LatentCodec
 from pellucid.nn import NetworkSpec
 from pellucid.oracles import MixtureOracle, gaussian_oracle
 from pellucid.processes.gaussian import Gaussian

@@ -24,7 +24,7 @@ from pellucid.model import Card, Model, load, make_denoiser, save
 from pellucid.nn import build
 from pellucid.nn.spec import ConditionSpec
 from pellucid.operators import Downsample
-from pellucid.restoration import restore
+from pellucid.restoration.restore import restore
 
 from .small import untrained
 

@@ -16,7 +16,7 @@ from pellucid.diffusers_models import Diffusers, chain, from_diffusers
 from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import Stream
 from pellucid.operators import Downsample
-from pellucid.restoration import restore
+from pellucid.restoration.restore import restore
 from pellucid.solvers import DDIM, DDPM, sample
 
 with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from pellucid.foundations.rng import Stream
 from pellucid.generate import batches_for, default_batch, gallery, sample
 from pellucid.guidance import PAIRS
 from pellucid.model import Model, make_denoiser
-from pellucid.prepared import prepare
+from pellucid.restoration.prepared import prepare
 from pellucid.sampling import guided, labels_for, settings_for
 from pellucid.solvers import SOLVERS
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pellucid.asked import Asked
-from pellucid.classifier_model import load_classifier
+from pellucid.classifiers.model import load_classifier
 from pellucid.config import nested, resolve
 from pellucid.foundations.errors import UserError
 from pellucid.generate import sample

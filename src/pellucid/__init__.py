@@ -34,8 +34,8 @@ _PLACES = {
     "NetworkDenoiser": "denoisers",
     "NetworkSpec": "nn",
     "Stream": "foundations.rng",
-    "Restored": "restoration",
-    "Tiled": "tiles",
+    "Restored": "restoration.restore",
+    "Tiled": "restoration.tiles",
     "UserError": "foundations.errors",
     "bits_per_dim": "likelihood",
     "finite_oracle": "oracles",
@@ -43,10 +43,10 @@ _PLACES = {
     "gaussian_oracle": "oracles",
     "inspect": "data.inspect",
     "load": "model",
-    "load_autoencoder": "autoencoder_model",
+    "load_autoencoder": "autoencoders.model",
     "log_prob": "score",
     "open_dataset": "data.open",
-    "restore": "restoration",
+    "restore": "restoration.restore",
     "sample": "generate",
     "save": "model",
     "shelf": "model",
@@ -56,25 +56,25 @@ _PLACES = {
     "D3PM": "processes.d3pm",
     "MCMC": "mcmc",
     "TOKEN_SOLVERS": "solvers",
-    "TableOracle": "token_oracles",
+    "TableOracle": "tokens.oracles",
     "classify": "likelihood",
-    "load_classifier": "classifier_model",
-    "load_ebm": "ebm",
-    "load_tokens": "token_model",
-    "sample_tokens": "token_generate",
-    "token_scores": "token_score",
+    "load_classifier": "classifiers.model",
+    "load_ebm": "energies.ebm",
+    "load_tokens": "tokens.model",
+    "sample_tokens": "tokens.generate",
+    "token_scores": "tokens.score",
 }
 
 if TYPE_CHECKING:
     from . import operators as operators
     from . import verify as verify
-    from .autoencoder_model import load_autoencoder
-    from .classifier_model import load_classifier
+    from .autoencoders.model import load_autoencoder
+    from .classifiers.model import load_classifier
     from .data.inspect import inspect
     from .data.open import open_dataset
     from .denoisers import TARGETS, Denoiser, NetworkDenoiser, wrap
     from .diffusers_models import from_diffusers
-    from .ebm import load_ebm
+    from .energies.ebm import load_ebm
     from .foundations.errors import UserError
     from .foundations.rng import Stream
     from .generate import sample
@@ -92,15 +92,15 @@ if TYPE_CHECKING:
     from .processes.times import GRIDS
     from .processes.weightings import WEIGHTINGS
     from .recipes import RECIPES
-    from .restoration import Restored, restore
+    from .restoration.restore import Restored, restore
+    from .restoration.tiles import Tiled
     from .restorers import RESTORERS
     from .score import log_prob, vlb
     from .solvers import SOLVERS, TOKEN_SOLVERS
-    from .tiles import Tiled
-    from .token_generate import sample_tokens
-    from .token_model import load_tokens
-    from .token_oracles import TableOracle
-    from .token_score import token_scores
+    from .tokens.generate import sample_tokens
+    from .tokens.model import load_tokens
+    from .tokens.oracles import TableOracle
+    from .tokens.score import token_scores
 
 __all__ = [
     "D3PM",

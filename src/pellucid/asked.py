@@ -17,7 +17,7 @@ from torch import Tensor
 from .data.conditions import Part
 from .foundations.errors import UserError, unknown
 from .model import Model
-from .token_model import TokenModel
+from .tokens.model import TokenModel
 
 Labels = Sequence[str | int] | Tensor | str | int | None
 Texts = Sequence[str] | str | None

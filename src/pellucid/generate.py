@@ -22,7 +22,7 @@ from .sampling import asked_for, guided, settings_for, solver_for
 from .solvers import Solver
 from .solvers.base import Callback
 from .solvers.base import sample as integrate
-from .token_model import TokenModel
+from .tokens.model import TokenModel
 
 
 def sample(

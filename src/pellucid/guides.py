@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .classifier_model import CLASSIFIER, ClassifierModel, load_classifier
+from .classifiers.model import CLASSIFIER, ClassifierModel, load_classifier
 from .denoisers import Denoiser, NetworkDenoiser
 from .foundations.errors import UserError
 from .guidance import AutoGuided, ClassifierGuided

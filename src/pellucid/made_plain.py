@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from .ebm import EnergyModel
+from .energies.ebm import EnergyModel
 from .made import Made, new_folder, write_items
 from .train.ebm import sheet
 

@@ -16,10 +16,10 @@ from .config import ProcessSettings, SamplingSettings
 from .data.codecs import Codec
 from .data.conditions import Part
 from .denoisers import EDM, TARGETS, Denoiser, NetworkDenoiser
-from .energy_denoisers import EnergyDenoiser
+from .energies.denoisers import EnergyDenoiser
 from .foundations.devices import best_device
 from .foundations.errors import UserError, closest, unknown
-from .latent import WEIGHTS, LatentCodec, read_codec
+from .latents.codec import WEIGHTS, LatentCodec, read_codec
 from .nn import EnergyNetwork, NetworkSpec, build
 from .processes import weightings
 from .processes.gaussian import Gaussian

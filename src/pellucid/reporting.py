@@ -10,24 +10,24 @@ import torch
 from torch import Tensor
 
 from . import evaluate
-from .autoencoder_report import report_autoencoder
-from .classifier_model import CLASSIFIER
-from .classifier_report import report_classifier
+from .autoencoders.report import report_autoencoder
+from .classifiers.model import CLASSIFIER
+from .classifiers.report import report_classifier
 from .config import resolve
 from .data.codecs import SignalCodec
 from .data.grid import picture_grid
-from .ebm import EBM
-from .ebm_report import report_ebm
+from .energies.ebm import EBM
+from .energies.report import report_ebm
 from .foundations.measured import Measured
 from .generate import gallery, sample
-from .latent import LatentCodec
-from .latent_report import first_stage, write_kept
+from .latents.codec import LatentCodec
+from .latents.report import first_stage, write_kept
 from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
 from .run_report import card_of
 from .sampling import labels_for
-from .series_report import MARK, evaluate_series
-from .token_report import report_tokens
+from .series.report import MARK, evaluate_series
+from .tokens.report import report_tokens
 from .train.card import Card, write_card
 from .train.run import DENOISERS, TOKENS, Run
 from .train.start import open_split

@@ -18,8 +18,8 @@ from .data.codecs import ImageCodec, PointsCodec, SignalCodec
 from .denoisers import Denoiser
 from .foundations.errors import UserError
 from .generate import default_batch
-from .latent import LatentCodec
-from .latent_bound import Prior, latent_bound
+from .latents.bound import Prior, latent_bound
+from .latents.codec import LatentCodec
 from .likelihood import Bound, Dequantisation, LogProb, UniformNoise, bits_per_dim
 from .model import Model
 

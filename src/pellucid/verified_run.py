@@ -16,7 +16,7 @@ from .config import resolve
 from .foundations.durable import finite, write_atomic
 from .foundations.errors import UserError
 from .foundations.rng import Stream
-from .latent import as_trained
+from .latents.codec import as_trained
 from .model import Model, load
 from .report import Section, Table, Text
 from .sampling import guided, labels_for, settings_for

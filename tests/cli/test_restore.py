@@ -14,7 +14,7 @@ from PIL import Image
 from pellucid.cli.main import main
 from pellucid.model import load
 from pellucid.operators import Downsample
-from pellucid.restoration import restore
+from pellucid.restoration.restore import restore
 
 from ..small import trained
 

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 import pellucid as pl
-from pellucid.autoencoder_model import load_autoencoder
-from pellucid.autoencoder_score import autoencoder_scores
+from pellucid.autoencoders.model import load_autoencoder
+from pellucid.autoencoders.score import autoencoder_scores
 from pellucid.cli.main import main
-from pellucid.codes import CodesCodec
 from pellucid.comparison import Comparison, axis_lines, compare, tables, write_comparison
 from pellucid.comparison.contestants import Contestant, draw
 from pellucid.comparison.items import common_items
@@ -23,11 +22,12 @@ from pellucid.config import nested, resolve
 from pellucid.data.arrays import Dataset, split
 from pellucid.data.open import open_dataset
 from pellucid.foundations.errors import UserError
+from pellucid.latents.codes import CodesCodec
 from pellucid.recipes import RECIPES
 from pellucid.score import scores
-from pellucid.token_generate import sample_tokens
-from pellucid.token_model import load_tokens
-from pellucid.token_score import token_scores
+from pellucid.tokens.generate import sample_tokens
+from pellucid.tokens.model import load_tokens
+from pellucid.tokens.score import token_scores
 from pellucid.train.start import begin
 
 from ..small import Watcher, trained

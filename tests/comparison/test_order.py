@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.autoencoder_model import AutoencoderCard, AutoencoderModel
-from pellucid.autoencoder_score import autoencoder_scores
 from pellucid.autoencoders import AutoencoderSpec
+from pellucid.autoencoders.model import AutoencoderCard, AutoencoderModel
+from pellucid.autoencoders.score import autoencoder_scores
 from pellucid.comparison.order import checks, difference, in_order, quantity, tightest
 from pellucid.data.arrays import Dataset
 from pellucid.data.codecs import PointsCodec

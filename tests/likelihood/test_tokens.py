@@ -14,7 +14,7 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.matrices import betas_of, chain
 from pellucid.processes.schedules import VP
 from pellucid.processes.survival import SURVIVALS, Linear
-from pellucid.token_oracles import table_oracle
+from pellucid.tokens.oracles import table_oracle
 
 F64 = torch.float64
 TABLE = torch.tensor([[0.3, 0.05, 0.1], [0.05, 0.25, 0.0], [0.05, 0.1, 0.1]], dtype=F64)

@@ -9,7 +9,7 @@ import torch
 from chain_laws import COVARIANCE, F64, normal, two_humps
 
 from pellucid import SCHEDULES, Gaussian, MixtureOracle, Stream, UserError
-from pellucid.energy_denoisers import FromEnergy
+from pellucid.energies.denoisers import FromEnergy
 from pellucid.mcmc import (
     Adjusted,
     NormalBase,

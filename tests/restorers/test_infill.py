@@ -11,7 +11,7 @@ from pellucid.processes.categorical import absorbing, uniform
 from pellucid.processes.survival import Linear, even_times
 from pellucid.restorers.infill import Infill
 from pellucid.solvers import TOKEN_SOLVERS, sample
-from pellucid.token_oracles import table_oracle
+from pellucid.tokens.oracles import table_oracle
 
 F64 = torch.float64
 TABLE = torch.tensor([[0.4, 0.1, 0.0], [0.0, 0.3, 0.0], [0.1, 0.0, 0.1]], dtype=F64)

@@ -10,7 +10,7 @@ import torch
 from pellucid.foundations.rng import Stream
 from pellucid.operators import Behind, Matrix
 from pellucid.processes.times import GRIDS
-from pellucid.restoration import through
+from pellucid.restoration.restore import through
 from pellucid.restorers import DPS, RESTORERS, DiffPIR, Observation, Restorer
 from pellucid.solvers import SOLVERS
 

@@ -13,7 +13,7 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.product import Field, Product
 from pellucid.processes.schedules import VP
 from pellucid.solvers import SOLVERS, TOKEN_SOLVERS, ProductSolver, sample
-from pellucid.token_oracles import table_oracle
+from pellucid.tokens.oracles import table_oracle
 
 F64 = torch.float64
 TABLE = torch.tensor([[0.4, 0.1, 0.1], [0.0, 0.3, 0.1]], dtype=F64)

@@ -27,7 +27,7 @@ from pellucid.solvers import (
     solvers_of,
 )
 from pellucid.solvers.base import on_rows
-from pellucid.token_oracles import table_oracle
+from pellucid.tokens.oracles import table_oracle
 
 F64 = torch.float64
 MASKED_ONLY = ("first-hitting", "cached", "remasking", "confidence")

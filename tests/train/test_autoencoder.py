@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from pellucid.autoencoder_model import load_autoencoder
-from pellucid.autoencoder_score import autoencoder_scores, what_codes_carry
 from pellucid.autoencoders import VAE, Quantised, Usage, build_autoencoder
+from pellucid.autoencoders.model import load_autoencoder
+from pellucid.autoencoders.score import autoencoder_scores, what_codes_carry
 from pellucid.cli.main import main
 from pellucid.config import Resolved, nested, resolve
 from pellucid.data.arrays import split

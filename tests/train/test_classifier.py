@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.classifier_model import load_classifier
+from pellucid.classifiers.model import load_classifier
 from pellucid.config import Resolved, nested, resolve
 from pellucid.foundations.errors import UserError
 from pellucid.model import load

@@ -11,7 +11,7 @@ import torch
 from pellucid import Stream, UserError
 from pellucid.config import EnergySettings, nested, resolve
 from pellucid.data.builtin import moons
-from pellucid.ebm import EnergyCard, EnergyLaw, EnergyModel, EnergySpec, load_ebm
+from pellucid.energies.ebm import EnergyCard, EnergyLaw, EnergyModel, EnergySpec, load_ebm
 from pellucid.model import load
 from pellucid.nn import NetworkSpec
 from pellucid.reporting import report_run

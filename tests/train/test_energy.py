@@ -8,7 +8,7 @@ import torch
 
 from pellucid import UserError, load, restore, sample
 from pellucid.data.builtin import digits8, moons
-from pellucid.energy_denoisers import EnergyDenoiser
+from pellucid.energies.denoisers import EnergyDenoiser
 from pellucid.nn.energy import slope
 from pellucid.operators import Mask
 from pellucid.score import log_prob

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid.autoencoder_model import load_autoencoder
+from pellucid.autoencoders.model import load_autoencoder
 from pellucid.config import Resolved, nested, resolve
 from pellucid.data.open import open_dataset
 from pellucid.foundations.errors import UserError
 from pellucid.generate import sample
-from pellucid.latent import WEIGHTS, LatentCodec
+from pellucid.latents.codec import WEIGHTS, LatentCodec
 from pellucid.model import EMA, MODEL, load, save
 from pellucid.operators import Downsample
 from pellucid.recipes import RECIPES
 from pellucid.reporting import report_run
-from pellucid.restoration import restore
+from pellucid.restoration.restore import restore
 from pellucid.score import scores
 from pellucid.train import checkpoint, encoded
 from pellucid.train.latent import LatentDiffusion

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pellucid.codes import CodesCodec
 from pellucid.config import Resolved, nested, resolve
 from pellucid.foundations.errors import UserError
-from pellucid.latent import WEIGHTS
+from pellucid.latents.codec import WEIGHTS
+from pellucid.latents.codes import CodesCodec
 from pellucid.model import load
 from pellucid.recipes import RECIPES
-from pellucid.token_model import load_tokens
+from pellucid.tokens.model import load_tokens
 from pellucid.train import checkpoint
 from pellucid.train.run import Run
 from pellucid.train.start import begin, open_split, resume

@@ -14,7 +14,7 @@ from pellucid.data.tokens import TokenCodec
 from pellucid.foundations.errors import UserError
 from pellucid.likelihood import token_nelbo
 from pellucid.nn import NetworkSpec
-from pellucid.token_model import TokenModel, load_tokens
+from pellucid.tokens.model import TokenModel, load_tokens
 from pellucid.train.engine import Engine
 from pellucid.train.prepare import Parts
 from pellucid.train.start import begin, resume

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pellucid import compose, energy_denoisers
+from pellucid.energies import compose
+from pellucid.energies import denoisers as energy_denoisers
 from pellucid.mcmc import base, corrected, hamiltonian, langevin, normaliser
 from pellucid.verify import energy
 

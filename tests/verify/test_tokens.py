@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from pellucid.mixed_oracles import MixedOracle
+from pellucid.mixed.oracles import MixedOracle
 from pellucid.processes import d3pm, symbols
 from pellucid.processes.categorical import Categorical
 from pellucid.processes.d3pm import D3PM
@@ -21,7 +21,7 @@ from pellucid.solvers.corrected import Corrected
 from pellucid.solvers.first_hitting import FirstHitting
 from pellucid.solvers.rates import TauLeaping, TokenEuler
 from pellucid.solvers.remasking import Remasking
-from pellucid.token_oracles import TableOracle
+from pellucid.tokens.oracles import TableOracle
 from pellucid.verify import mixed, run, token_samples, tokens
 
 

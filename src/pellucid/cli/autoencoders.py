@@ -7,8 +7,8 @@ from typing import Any
 
 def sample_of_autoencoder(stored: Any, num: int, *, label: str | None, json: bool, **options: Any) -> int:
     """Samples of a stored autoencoder, printed and written."""
-    from ..autoencoder_made import make_decoded
-    from ..autoencoder_model import autoencoder_from_stored
+    from ..autoencoders.made import make_decoded
+    from ..autoencoders.model import autoencoder_from_stored
     from .conditions import labels_in
     from .console import say, say_json, warn
 

@@ -57,7 +57,7 @@ def compose(
     json
         Print what was made as JSON.
     """
-    from ..composed import make_together
+    from ..energies.composed import make_together
     from ..foundations.errors import UserError
     from ..model import load
     from .console import say, say_json, steps_view, warn

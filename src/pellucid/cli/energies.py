@@ -7,7 +7,7 @@ from typing import Any
 
 def sample_of_energy(stored: Any, num: int, *, json: bool, **options: Any) -> int:
     """Samples of a stored energy model, printed and written."""
-    from ..ebm import ebm_from_stored
+    from ..energies.ebm import ebm_from_stored
     from ..made_plain import make_ebm
     from .console import say, say_json, warn
 

@@ -50,10 +50,10 @@ def _of_picture(path: Path) -> dict[str, object]:
 
 
 def _of_model(path: Path) -> dict[str, object]:
-    from ..classifier_model import CLASSIFIER
-    from ..ebm import EBM
-    from ..latent import LatentCodec
-    from ..latent_report import first_stage
+    from ..classifiers.model import CLASSIFIER
+    from ..energies.ebm import EBM
+    from ..latents.codec import LatentCodec
+    from ..latents.report import first_stage
     from ..model import MODEL, from_stored, is_of_tokens, read
     from ..train.run import CONFIG, DENOISERS, TOKENS, Run
     from .tokens import facts_of_tokens
@@ -87,7 +87,7 @@ def _of_model(path: Path) -> dict[str, object]:
 
 
 def _of_autoencoder(path: Path) -> dict[str, object]:
-    from ..autoencoder_model import load_autoencoder
+    from ..autoencoders.model import load_autoencoder
 
     model = load_autoencoder(path, device="cpu")
     card, spec = model.card, model.card.network
@@ -103,7 +103,7 @@ def _of_autoencoder(path: Path) -> dict[str, object]:
 
 
 def _of_classifier(path: Path) -> dict[str, object]:
-    from ..classifier_model import load_classifier
+    from ..classifiers.model import load_classifier
 
     model = load_classifier(path, device="cpu")
     card = model.card
@@ -119,7 +119,7 @@ def _of_classifier(path: Path) -> dict[str, object]:
 
 
 def _of_energy(path: Path) -> dict[str, object]:
-    from ..ebm import METHODS, load_ebm
+    from ..energies.ebm import METHODS, load_ebm
 
     model = load_ebm(path, device="cpu")
     card, spec = model.card, model.card.network

@@ -66,18 +66,18 @@ def likelihood(
     """
     import numpy as np
 
-    from ..autoencoder_model import AutoencoderModel, load_any
-    from ..autoencoder_score import autoencoder_scores
+    from ..autoencoders.model import AutoencoderModel, load_any
+    from ..autoencoders.score import autoencoder_scores
     from ..config import resolve
     from ..data.open import open_dataset
-    from ..ebm import EnergyModel, ebm_from_stored, is_ebm
-    from ..ebm_score import energy_scores
+    from ..energies.ebm import EnergyModel, ebm_from_stored, is_ebm
+    from ..energies.score import energy_scores
     from ..foundations.errors import UserError
     from ..likelihood import UniformNoise
     from ..model import MODEL, Model, is_of_tokens, read
     from ..score import learn_noise, scores
-    from ..token_model import TokenModel, tokens_from_stored
-    from ..token_score import TEXT_UNIT, token_scores
+    from ..tokens.model import TokenModel, tokens_from_stored
+    from ..tokens.score import TEXT_UNIT, token_scores
     from ..train.run import Run
     from ..train.start import open_split
     from .console import console, say, say_json, steps_view

@@ -117,11 +117,11 @@ def restore(
     json
         Print what was done as JSON.
     """
-    from ..damage_files import user_operator
     from ..model import MODEL, from_stored, is_of_tokens, read
-    from ..observe import Request
-    from ..restored import restore_files
-    from ..tasks import Options
+    from ..restoration.damage_files import user_operator
+    from ..restoration.made import restore_files
+    from ..restoration.observe import Request
+    from ..restoration.tasks import Options
     from .console import say, say_json, steps_view, warn
 
     stored = read(run)

@@ -80,8 +80,8 @@ def sample(
         Print what was made as JSON.
     """
     from ..auto import TOLERANCE
-    from ..autoencoder_model import is_autoencoder
-    from ..ebm import is_ebm
+    from ..autoencoders.model import is_autoencoder
+    from ..energies.ebm import is_ebm
     from ..foundations.errors import UserError
     from ..made import make
     from ..model import MODEL, from_stored, is_of_tokens, read

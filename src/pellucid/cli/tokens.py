@@ -17,8 +17,8 @@ def refuse(why: str = "of models of numbers, and this is one of symbols", /, **g
 
 def sample_of_tokens(stored: Any, num: int, *, label: str | None, json: bool, **options: Any) -> int:
     """Samples of a stored model of symbols, printed and written."""
-    from ..token_made import make_tokens
-    from ..token_model import tokens_from_stored
+    from ..tokens.made import make_tokens
+    from ..tokens.model import tokens_from_stored
     from .conditions import labels_in
     from .console import say, say_json, steps_view, warn
 
@@ -53,7 +53,7 @@ def fill_in(
 
 def facts_of_tokens(path: Path) -> dict[str, object]:
     """What `pellucid info` says of a model of symbols."""
-    from ..token_model import load_tokens
+    from ..tokens.model import load_tokens
 
     model = load_tokens(path, device="cpu")
     card = model.card

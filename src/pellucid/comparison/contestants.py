@@ -21,21 +21,21 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..asked import Asked, conditions_for
-from ..autoencoder_model import AutoencoderModel, load_any
-from ..autoencoder_score import autoencoder_scores
 from ..autoencoders import Quantised
-from ..codes import CodesCodec
+from ..autoencoders.model import AutoencoderModel, load_any
+from ..autoencoders.score import autoencoder_scores
 from ..data.arrays import Dataset
 from ..data.codecs import Codec
 from ..foundations.errors import UserError
 from ..generate import sample
-from ..latent import LatentCodec
+from ..latents.codec import LatentCodec
+from ..latents.codes import CodesCodec
 from ..model import MODEL, Model, is_of_tokens, read
 from ..sampling import labels_for
 from ..score import Score, scores
-from ..token_generate import sample_tokens
-from ..token_model import TokenModel, tokens_from_stored
-from ..token_score import token_scores
+from ..tokens.generate import sample_tokens
+from ..tokens.model import TokenModel, tokens_from_stored
+from ..tokens.score import token_scores
 from ..train.run import CONFIG, Run
 
 Progress = Callable[[int, int], None]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..denoisers import Denoiser, score_from_x0
-from ..energy_denoisers import HasEnergy, energy_of
+from ..energies.denoisers import HasEnergy, energy_of
 from ..foundations.errors import UserError
 from ..nn.energy import slope
 from ..processes.gaussian import Gaussian

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..energy_denoisers import HasEnergy
+from ..energies.denoisers import HasEnergy
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream
 from .base import Kernel, Law, Place, by_energy

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..autoencoder_made import sheet
-from ..autoencoder_model import AutoencoderCard, AutoencoderModel
 from ..autoencoders import (
     AUTOENCODERS,
     LAWS,
@@ -27,6 +25,8 @@ from ..autoencoders import (
     make_law,
     usage,
 )
+from ..autoencoders.made import sheet
+from ..autoencoders.model import AutoencoderCard, AutoencoderModel
 from ..autoencoders.quantise import Codes
 from ..config import AutoencoderSettings, Config
 from ..data.arrays import Dataset

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..classifier_model import ClassifierCard, ClassifierSpec
+from ..classifiers.model import ClassifierCard, ClassifierSpec
 from ..config import Config, DataSettings, ProcessSettings
 from ..data.arrays import Dataset
 from ..foundations.devices import best_device

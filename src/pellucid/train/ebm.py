@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ..config import Config, EnergySettings
 from ..data.arrays import Dataset
 from ..data.inspect import contact_sheet
-from ..ebm import METHODS, EnergyCard, EnergyLaw, EnergyModel, EnergySpec
+from ..energies.ebm import METHODS, EnergyCard, EnergyLaw, EnergyModel, EnergySpec
 from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream, subseed

@@ -17,15 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..autoencoder_model import AutoencoderModel
 from ..autoencoders import VAE, DiagonalNormal
+from ..autoencoders.model import AutoencoderModel
 from ..data.arrays import Dataset
 from ..data.cache import cached, forget
 from ..data.codecs import Codec
 from ..data.order import item_at
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream, subseed
-from ..latent import LatentCodec
+from ..latents.codec import LatentCodec
 from .batches import Batch, Batches, Warp
 
 _ROWS = 256  # items encoded together

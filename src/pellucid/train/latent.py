@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..autoencoder_model import load_autoencoder
+from ..autoencoders.model import load_autoencoder
 from ..config import Config, Resolved, resolve
 from ..foundations.devices import best_device
 from ..foundations.errors import UserError
-from ..latent import LatentCodec
+from ..latents.codec import LatentCodec
 from ..model import Card
 from . import checkpoint
 from .batches import Batches

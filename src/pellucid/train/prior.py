@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..autoencoder_model import load_autoencoder
 from ..autoencoders import Quantised
-from ..codes import CodesCodec
+from ..autoencoders.model import load_autoencoder
 from ..config import Config, Resolved, resolve
 from ..data.arrays import Dataset
 from ..data.codecs import Codec
 from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..generate import gallery
+from ..latents.codes import CodesCodec
 from ..model import Card
-from ..token_generate import sample_tokens
-from ..token_model import TokenModel
+from ..tokens.generate import sample_tokens
+from ..tokens.model import TokenModel
 from .prepare import Parts, Prepared, parts
 from .run import Run
 from .second_stage import SecondStage, part_of_budget

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from ..config import Resolved
 from ..foundations.devices import best_device
-from ..latent import WEIGHTS, read_codec
+from ..latents.codec import WEIGHTS, read_codec
 from ..model import MODEL, Card
 from . import checkpoint
 from .budget import Budget, parse_budget

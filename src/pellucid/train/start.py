@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from ..autoencoders import AUTOENCODERS
-from ..classifier_model import CLASSIFIER
+from ..classifiers.model import CLASSIFIER
 from ..config import Config, Resolved, resolve
-from ..ebm import EBM
+from ..energies.ebm import EBM
 from ..foundations.devices import best_device
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry

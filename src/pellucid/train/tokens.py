@@ -22,9 +22,9 @@ from ..nn import NetworkSpec, build
 from ..processes.categorical import CATEGORICALS, Categorical
 from ..processes.survival import SURVIVALS, steady_times
 from ..solvers import TOKEN_SOLVERS
-from ..token_denoisers import TokenDenoiser
-from ..token_generate import sample_tokens
-from ..token_model import TokenModel, make_categorical, make_token_denoiser, num_symbols
+from ..tokens.denoisers import TokenDenoiser
+from ..tokens.generate import sample_tokens
+from ..tokens.model import TokenModel, make_categorical, make_token_denoiser, num_symbols
 from . import checkpoint
 from .batches import Batch, golden, items_at
 from .diffusion import Diffusion

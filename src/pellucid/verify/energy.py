@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..compose import Mixture, Product, negation, product
-from ..energy_denoisers import FromEnergy
+from ..energies.compose import Mixture, Product, negation, product
+from ..energies.denoisers import FromEnergy
 from ..foundations.rng import Stream
 from ..mcmc import (
     MCMC,

@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from ..foundations.rng import Stream
-from ..mixed_oracles import MixedOracle
+from ..mixed.oracles import MixedOracle
 from ..oracles import MixtureOracle
 from ..processes.categorical import absorbing
 from ..processes.gaussian import Gaussian
@@ -18,7 +18,7 @@ from ..processes.product import Field, Product
 from ..processes.schedules import SCHEDULES
 from ..processes.symbols import certain
 from ..solvers import SOLVERS, TOKEN_SOLVERS, ProductSolver, sample
-from ..token_oracles import TableOracle, all_items
+from ..tokens.oracles import TableOracle, all_items
 from .outcome import Outcome, below, near
 from .token_samples import fits
 

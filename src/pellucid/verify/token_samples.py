@@ -15,7 +15,7 @@ from ..processes.categorical import Categorical, absorbing, uniform
 from ..processes.survival import SURVIVALS, even_times
 from ..restorers.infill import Infill
 from ..solvers import TOKEN_SOLVERS, Confidence, Solver, sample
-from ..token_oracles import TableOracle
+from ..tokens.oracles import TableOracle
 from .outcome import Outcome, below
 from .tokens import law_of
 

@@ -15,7 +15,7 @@ from ..processes.d3pm import D3PM
 from ..processes.matrices import MATRICES, betas_of, chain
 from ..processes.survival import SURVIVALS, Linear, Survival, steady_times
 from ..processes.symbols import Symbols, certain
-from ..token_oracles import TableOracle, all_items, table_oracle
+from ..tokens.oracles import TableOracle, all_items, table_oracle
 from .outcome import Outcome, below, near
 
 F64 = torch.float64

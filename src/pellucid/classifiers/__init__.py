@@ -1,0 +1,1 @@
+"""Classifiers as models: they guide, and they judge."""

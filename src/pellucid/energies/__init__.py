@@ -1,0 +1,1 @@
+"""Energy models, and laws composed of trained ones."""

@@ -1,0 +1,1 @@
+"""Diffusion in an autoencoder's space."""

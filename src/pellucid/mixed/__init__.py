@@ -1,0 +1,1 @@
+"""Items of several kinds of data at once."""

@@ -1,0 +1,57 @@
+"""What general models make of the same texts: n-grams fitted to the training texts, and general compressors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.tokens import TokenCodec
+from ..metrics.ngrams import NGram, ngram
+from ..metrics.text import compressed_bits
+
+NAMES = {2: "bigram", 3: "trigram", 4: "4-gram", 5: "5-gram", 6: "6-gram"}
+LONG = 64  # characters of texts, on average, above which orders 5 and 6 are worth their memory
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """N-gram models of the training texts, over characters or, where the model reads others, bytes.
+
+    Attributes:
+        codec: how they read texts.
+        models: by order.
+    """
+
+    codec: TokenCodec
+    models: dict[int, NGram]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], codec: TokenCodec) -> Yardsticks:
+        """Those of training texts; of a model's own characters where it has some."""
+        orders = (2, 3, 4) if sum(map(len, texts)) < LONG * len(texts) else (2, 3, 4, 5, 6)
+        if codec.sort != "characters":
+            codec = TokenCodec("bytes", max(1, *(len(text.encode()) for text in texts)))
+        rows = codec.rows(texts)
+        return cls(codec, {order: ngram(rows, codec.num_symbols, order) for order in orders})
+
+    def bits(self, texts: Sequence[str], order: int) -> NDArray[np.float64]:
+        """Bits of each text with its end, (N,)."""
+        longest = max([self.codec.length, *(len(text.encode()) for text in texts)])
+        codec = TokenCodec(self.codec.sort, longest, self.codec.alphabet)
+        found: NDArray[np.float64] = -self.models[order].log_prob(codec.rows(texts)) / math.log(2)
+        return found
+
+    def table(self, texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:
+        """Bits per character of texts by name, ends paid for: of n-grams, and of compressors that have seen `known`."""
+        characters = max(1, sum(map(len, texts)))
+        found = {f"{NAMES[order]} model": float(self.bits(texts, order).sum()) / characters for order in self.models}
+        alone, seen = compressed_bits(texts), compressed_bits(texts, known=known)
+        return found | {
+            "zlib": alone["zlib"],
+            "lzma": alone["lzma"],
+            "lzma that has seen the training texts": seen["lzma"],
+        }
