@@ -38,6 +38,10 @@ class DataSettings(Section):
         default_factory=dict,
         description="kind of a column, by its name: class, tags, vector, text, items; none: unused",
     )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="of tables: kind of a column, by its name: number, integer, date, category; left out: unused",
+    )
     text_model: str | None = Field(
         None, description="folder of a transformers model that reads texts; learned if absent"
     )

@@ -12,8 +12,9 @@ import torch
 from scipy.special import ndtri
 from scipy.stats import kstest
 
+from pellucid.data.table_codec import TableCodec
 from pellucid.data.table_schema import Field, infer
-from pellucid.data.tables import TableCodec, load_table, read_rows, write_table
+from pellucid.data.tables import open_table, read_rows, write_table
 from pellucid.foundations.errors import UserError
 
 
@@ -58,6 +59,21 @@ def test_integers_of_few_values_come_back_with_their_exact_shares() -> None:
         assert np.mean(made == value) == pytest.approx(count / len(cells), abs=1e-5)
 
 
+@pytest.mark.parametrize("cells", [["0.0"] * 30 + [f"{v:.1f}" for v in np.linspace(0.3, 9, 88)], ["1", "2", "2", "7"]])
+def test_whatever_lies_in_the_span_of_a_cell_is_written_as_it(cells: list[str]) -> None:
+    field = infer("x", cells, "number" if "." in cells[0] else None)
+    values = np.array([float(cell) for cell in cells])
+    low, high = field.spans(values)
+    for share in (1e-6, 0.3, 0.99, 1 - 1e-6):
+        assert field.restored(ndtri(low + share * (high - low))).tolist() == values.tolist()
+    # The spans of all values that can be written are a partition of (0, 1): the probabilities of a cell sum to 1.
+    grid = np.arange(-10, 200) * 10.0**-field.decimals
+    low, high = field.spans(grid)
+    assert (high - low).sum() == pytest.approx(1, abs=1e-12)
+    assert (high - low)[grid < -1e-9].sum() == 0
+    assert [bound.tolist() for bound in field.spans(np.array([np.nan]))] == [[0.0], [1.0]]
+
+
 def test_scores_beyond_the_range_stay_in_it() -> None:
     field = infer("age", ["3.5", "80", "41.25", "17"])
     assert field.restored(np.array([-40.0, 40.0])).tolist() == [3.5, 80.0]
@@ -88,7 +104,7 @@ def test_every_cell_comes_back_as_it_was(tmp_path: Path) -> None:
         for i in range(60)
     ]
     path = table(tmp_path / "t.csv", "animal,legs,weight,born,colour,constant", rows)
-    ds = load_table(path)
+    ds = open_table(path)
     assert isinstance(ds.codec, TableCodec)
     assert [name for name, _ in ds.codec.alphabets] == ["animal", "colour", "legs?"]
     packed = ds.codec.decode(ds.fetch(np.arange(len(ds)))[0])
@@ -100,7 +116,7 @@ def test_every_cell_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_ids_that_do_not_exist_become_the_nearest_that_do(tmp_path: Path) -> None:
-    ds = load_table(table(tmp_path / "t.csv", "a,b", ["x,1.5", "y,2.5", "x,3.5", "y,0.5"]))
+    ds = open_table(table(tmp_path / "t.csv", "a,b", ["x,1.5", "y,2.5", "x,3.5", "y,0.5"]))
     assert ds.codec.decode(torch.tensor([[0.0, 7.2], [0.0, -3.0]]))[:, 1].tolist() == [1.0, 0.0]
 
 
@@ -117,17 +133,17 @@ def test_ids_that_do_not_exist_become_the_nearest_that_do(tmp_path: Path) -> Non
 )
 def test_what_is_no_table_is_refused_with_its_place(tmp_path: Path, header: str, rows: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_table(table(tmp_path / "t.csv", header, rows))
+        open_table(table(tmp_path / "t.csv", header, rows))
 
 
 def test_kinds_that_do_not_fit_are_refused_with_the_cell(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", "a,b", ["1.5,x", "2,y", "3,x", "4,y"])
     with pytest.raises(UserError, match=r"no integer: a cell says 1\.5"):
-        load_table(path, kinds={"a": "integer"})
+        open_table(path, kinds={"a": "integer"})
     with pytest.raises(UserError, match="'b' is no number: a cell says 'x'"):
-        load_table(path, kinds={"b": "number"})
+        open_table(path, kinds={"b": "number"})
     with pytest.raises(UserError, match="did you mean 'a'"):
-        load_table(path, kinds={"aa": "number"})
+        open_table(path, kinds={"aa": "number"})
 
 
 def test_a_category_seen_only_later_is_refused_by_name() -> None:
@@ -143,7 +159,7 @@ def test_shipped_tables_come_back_as_they_were(file: str) -> None:
     assert spec is not None
     assert spec.origin is not None
     path = Path(spec.origin).parent / "_data" / file
-    ds = load_table(path)
+    ds = open_table(path)
     assert isinstance(ds.codec, TableCodec)
     written = ds.codec.rows(ds.codec.decode(ds.fetch(np.arange(len(ds)))[0]))
     learned = [j for j, field in enumerate(ds.codec.fields) if field.kind != "left out"]

@@ -16,6 +16,7 @@ from ..foundations.errors import UserError
 from .codecs import Codec
 from .column import Column
 from .images import Rejected
+from .natural import natural
 from .rows import Rows, pick
 
 _SLICE_BYTES = 1 << 24  # how much of a memory-mapped array is looked at together
@@ -181,11 +182,3 @@ def encode_labels(values: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[str, .
     place = np.empty(len(names), np.int64)
     place[order] = np.arange(len(names))
     return place[inverse.reshape(-1)], tuple(str(names[i]) for i in order)
-
-
-def natural(name: str) -> tuple[int, float, str]:
-    """A sorting key that puts numbers first and in the order of their size."""
-    try:
-        return 0, float(int(name)), name
-    except ValueError:
-        return 1, 0.0, name

@@ -19,6 +19,7 @@ from .emoji import emoji, emoji64
 from .photos import photos
 from .series import SERIES
 from .shipped import shipped
+from .table_sets import TABLES
 from .texts import TEXTS
 
 _DIGITS = tuple("0123456789")
@@ -85,6 +86,7 @@ BUILTIN: Registry[Callable[[], Dataset]] = Registry(
         "emoji64": emoji64,
         **TEXTS,
         **SERIES,
+        **TABLES,
     },
 )
 

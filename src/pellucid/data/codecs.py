@@ -4,6 +4,7 @@ r"""Codecs: how items of a data set become the float32 tensors that a network se
     points   x = (p - mean) / std, column by column
     signals  x = (v - mean) / std, channel by channel
     tokens   x = the symbols' numbers, int64 (`tokens`)
+    tables   x = normal scores and ids, packed (`table_codec`)
 
 A codec travels in the checkpoint as JSON, so that samples come out in the user's own units.
 """
@@ -22,6 +23,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from .plain import Plain
+from .table_codec import TableCodec
 from .tokens import TokenCodec
 
 
@@ -132,7 +134,7 @@ def _restored(x: Tensor, mean: NDArray[np.float64], std: NDArray[np.float64]) ->
 
 
 CODECS: Registry[type[Any]] = Registry(
-    "codec", {codec.kind: codec for codec in (ImageCodec, PointsCodec, SignalCodec, TokenCodec)}
+    "codec", {codec.kind: codec for codec in (ImageCodec, PointsCodec, SignalCodec, TokenCodec, TableCodec)}
 )
 
 

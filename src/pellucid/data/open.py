@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from .images import picture_format
 from .infer import ColumnKinds
 from .recognise import dataset_of_array
 from .series import SERIES_SUFFIX, load_series
+from .table_sets import TABLES
+from .tables import open_table
 from .texts import TEXT_SUFFIX, TEXTS, Reading, load_text
 
 Labels = str | Path | NDArray[Any] | None
@@ -32,6 +35,7 @@ def open_dataset(
     kind: str | None = None,
     reading: Reading | None = None,
     conditions: ColumnKinds | None = None,
+    table: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Opens a data set.
@@ -47,11 +51,18 @@ def open_dataset(
         reading: of texts: how they become tokens.
         conditions: what the further columns of folders, .npz and .csv files are, where they should not tell themselves,
             and which frozen model reads texts.
+        table: for .csv files and built-in tables: read it as a table, with these kinds of columns, by name, where they
+            should not be inferred (see `open_table`).
         progress: called with (done, total) while a folder is decoded.
 
     Raises:
         UserError: no such data, options that do not apply, or data that cannot be read.
     """
+    if table is not None:
+        _refuse(
+            "a table", size=size, channels=channels, labels=labels, kind=kind, reading=reading, conditions=conditions
+        )
+        return _table(source, table)
     if isinstance(source, np.ndarray):
         _refuse("an array", size=size, channels=channels, conditions=conditions)
         if labels is not None and not isinstance(labels, np.ndarray):
@@ -79,6 +90,21 @@ def open_dataset(
         found = TEXTS[name](reading) if texts else BUILTIN[name]()
         found = found if conditions is None else conditions.applied(found)
         return replace(found, labels=None, label_names=()) if labels == "none" else found
+    raise _no_data(name, path)
+
+
+def _table(source: str | Path | NDArray[Any], kinds: Mapping[str, str]) -> Dataset:
+    if isinstance(source, np.ndarray):
+        raise UserError("a table is a .csv file with a header, or built in; an array has no names of columns")
+    path, name = Path(source).expanduser(), str(source)
+    if path.is_file():
+        if path.suffix.lower() not in (".csv", ".tsv"):
+            raise UserError(f"a table is a .csv or .tsv file with a header, and {name!r} is none: save it as csv")
+        return open_table(path, kinds=kinds)
+    if name in TABLES and not path.exists():
+        return TABLES[name](kinds)
+    if name in BUILTIN or path.is_dir():
+        raise UserError(f"{name!r} is no table: give a .csv file with a header, or one of {', '.join(TABLES)}")
     raise _no_data(name, path)
 
 

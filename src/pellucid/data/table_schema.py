@@ -5,6 +5,9 @@ whatever the column's scale, skew or bounds, and back by v = F^-1(Phi(z)), which
 F is kept as its quantiles. A value that many cells share (an atom, such as 0 in a column of amounts) owns the whole
 step of F that belongs to it: every z in the step gives exactly that value back, so atoms keep their shares.
 
+Whatever is written is rounded, so a cell stands for an interval of values and thereby for one of levels u = F(v), its
+`span`. Drawn evenly from the spans of a column's cells, u is uniform and z normal; and a cell is as probable as its span.
+
 A missing cell is a value of its own: one more category of a category, a flag beside a number.
 """
 
@@ -22,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from ..foundations.errors import UserError, unknown
-from .arrays import natural
+from .natural import natural
 
 KINDS = ("number", "integer", "date", "category", "constant", "left out")
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")
@@ -74,14 +77,29 @@ class Field:
         levels = np.array(self.levels)
         return np.asarray(ndtri(np.interp(values, known, (levels[first] + levels[last]) / 2)))
 
+    def spans(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The levels (low, high) between which everything is written as a value; (0, 1) where it is NaN, and equal ones
+        for a value beyond the range."""
+        absent = np.isnan(values)
+        middle = np.where(absent, self.values[0], values)
+        half = self._grain() / 2
+        low = np.interp(middle - half, self.values, self.levels, left=0.0, right=1.0)
+        high = np.interp(middle + half, self.values, self.levels, left=0.0, right=1.0)
+        return np.where(absent, 0.0, low), np.where(absent, 1.0, high)
+
     def restored(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values of normal scores, inside the range that was seen; integers and dates rounded."""
         values = np.interp(ndtr(scores), self.levels, self.values)
         return np.round(values, self.decimals) if self.kind == "number" else self._rounded(values)
 
+    def _grain(self) -> float:
+        """What values are rounded to the nearest multiple of."""
+        if self.kind == "date":
+            return 1.0 if "%H" in self.format else 86400.0
+        return 10.0**-self.decimals
+
     def _rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        days = self.kind == "date" and "%H" not in self.format
-        return np.round(values / 86400) * 86400 if days else np.round(values)
+        return np.round(values / self._grain()) * self._grain()
 
     def parse(self, cell: str, where: str) -> float:
         """A cell as a number: the number, seconds since 1970, or a category's id; NaN where it is missing.

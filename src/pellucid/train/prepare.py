@@ -89,6 +89,8 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
             "a built-in set (moons, digits8, digits, names, verses)"
         )
     settings = config.data
+    if config.kind == "table":
+        return split(open_dataset(config.data.source, table=settings.columns), settings.holdout)
     given = (settings.symbols, settings.length, settings.cut)
     reading = None if given == (None, None, None) else Reading(*given)
     asked = bool(settings.conditions or settings.text_model)
