@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_shows_what_was_kept_until_the_weights_change(run: Path) -> None:
     assert "Checked against exact laws" not in report_run(run).read_text()
-    keep(run, OUTCOMES, COSTS)
+    keep(run, load(run).weights_hash, OUTCOMES, COSTS)
     text = report_run(run).read_text()
     for words in ("Checked against exact laws", "1 of 2 checks", "a thing that holds", "found 3", "0.0200"):
         assert words in text, words
@@ -54,6 +54,6 @@ def test_a_run_is_checked_and_its_own_schedule_judged(run: Path) -> None:
     assert {o.group for o in outcomes} == {"schedule", "claims", "calibration", "solvers"}
     # A network of a few hundred steps is no posterior mean, but its process is exact whatever it learned.
     assert all(o.passed for o in outcomes if o.group in ("schedule", "claims"))
-    keep(run, outcomes, COSTS)
+    keep(run, load(run).weights_hash, outcomes, COSTS)
     found = json.loads((run / VERIFICATION).read_text())
     assert [check["passed"] for check in found["checks"]] == [o.passed for o in outcomes]

@@ -35,7 +35,10 @@ GAUSSIAN = ProcessSettings().kind  # the process of numbers
 SHELF = Path(__file__).parent / "shelf"
 
 M = TypeVar("M", bound=torch.nn.Module)
-_OTHERS = {  # what a folder may hold, and what reads it
+DIFFUSION, SYMBOLS = "diffusion", "tokens"  # kinds of stored models whose card may not say so itself
+_OTHERS = {  # what else a folder may hold, and what reads it
+    SYMBOLS: ("a model of symbols", "load_tokens"),
+    "table": ("a model of tables", "load_table"),
     "classifier": ("a classifier of noisy data", "load_classifier"),
     "ebm": ("an energy model", "load_ebm"),
 }
@@ -236,23 +239,12 @@ def load(path: str | Path, *, device: str | torch.device | None = None) -> Model
     return from_stored(read(path), device=device)
 
 
-def is_of_tokens(document: Mapping[str, Any]) -> bool:
-    """Whether a model.json is that of a model of symbols."""
-    kind: str = document.get("process", {}).get("kind", GAUSSIAN)
-    return kind != GAUSSIAN
-
-
 def from_stored(found: Stored, *, device: str | torch.device | None = None) -> Model:
     """The diffusion model that `read` found; arguments and errors are those of `load`."""
-    if is_of_tokens(found.saved.documents[MODEL]):
-        raise UserError(
-            f"{found.origin} is a model of symbols, which serves pellucid sample, restore --text, likelihood, report "
-            "and info; pellucid.load_tokens reads it in Python"
-        )
-    if "process" not in found.saved.documents[MODEL]:
+    if found.kind != DIFFUSION:
         what, reader = _OTHERS.get(found.kind, (f"an autoencoder ({found.kind})", "load_autoencoder"))
         raise UserError(
-            f"{found.origin} is {what}, not a diffusion model: its page shows what it does "
+            f"{found.origin} is {what}, not a diffusion model of numbers: its page shows what it does "
             f"(pellucid report {found.origin}), and pellucid.{reader} reads it in Python"
         )
     model = from_checkpoint(found.saved, origin=found.origin, device=device)
@@ -279,8 +271,10 @@ class Stored:
 
     @property
     def kind(self) -> str:
-        """What it is, as its card says; "diffusion" where it says nothing."""
-        return str(self.saved.documents[MODEL].get("kind", "diffusion"))
+        """What it is: what its card says, or where that says nothing, a diffusion model of numbers or of symbols."""
+        document = self.saved.documents[MODEL]
+        numbers = document.get("process", {}).get("kind", GAUSSIAN) == GAUSSIAN
+        return str(document.get("kind", DIFFUSION if numbers else SYMBOLS))
 
     def loaded(self, network: M, device: str | torch.device | None) -> tuple[M, str]:
         """A network with the averaged weights, in evaluation mode on a device (the best one if None), and their sha256.

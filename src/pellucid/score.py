@@ -36,6 +36,7 @@ class Score:
     Attributes:
         method: its name.
         bits_per_dim: the mean. Of pictures the probability's, of other data the density's, in the data's own units.
+            Where `unit` says so, for each character or row in place of each value.
         over_items: its standard error as a sample of items.
         of_estimator: the part of that which the method's random numbers make.
         nats: the mean of -log p of an item.
@@ -43,6 +44,7 @@ class Score:
         evaluations: denoiser calls for each item.
         products: vector-Jacobian products for each item.
         seconds: in all.
+        unit: of `bits_per_dim`.
         each: nats of every item, (N,), for differences between models on the same items; no part of the JSON.
     """
 
@@ -55,6 +57,7 @@ class Score:
     evaluations: int
     products: int
     seconds: float
+    unit: str = "bits/dim"
     each: Tensor | None = None
 
     def to_json(self) -> dict[str, Any]:

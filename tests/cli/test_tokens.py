@@ -52,12 +52,11 @@ def test_likelihood_report_and_info(run: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("sample", "--grid", "karras"), "--grid: of models of numbers"),
-        (("sample", "--steps", "auto"), "--steps: of models of numbers"),
-        (("restore", "--task", "denoise", "--text", "a_"), "--task: of models of numbers"),
-        (("likelihood", "--trace", "exact"), "--trace: of models of numbers"),
+        (("sample", "--grid", "karras"), "--grid: not for a model of symbols"),
+        (("sample", "--steps", "auto"), "--steps: not for a model of symbols"),
+        (("restore", "--task", "denoise", "--text", "a_"), "--task: not for a model of symbols"),
+        (("likelihood", "--trace", "exact"), "--trace: not for a model of symbols"),
         (("tune",), "is a model of symbols"),
-        (("verify",), "is a model of symbols"),
     ],
 )
 def test_what_symbols_do_not_have_is_refused_by_name(

@@ -195,7 +195,7 @@ def test_the_command_line_judges_describes_and_refuses(runs: dict[str, Path], ru
     assert f"cannot be sampled; train one: pellucid train prior --autoencoder {runs['vq']}" in told.stderr
     told = run_cli(["sample", runs["vae"], "--solver", "heun"])
     assert told.returncode == 2
-    assert "--solver: of diffusion models, and this is an autoencoder; leave that out" in told.stderr
+    assert "--solver: not for an autoencoder; leave that out" in told.stderr
 
 
 def test_samples_become_files_and_the_printed_command_makes_them_again(

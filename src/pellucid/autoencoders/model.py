@@ -13,7 +13,7 @@ from torch import Tensor
 from ..data.codecs import Codec, codec_from_json
 from ..foundations.errors import UserError
 from ..foundations.rng import Stream
-from ..model import MODEL, Model, Stored, from_stored, label_ids, read
+from ..model import MODEL, Stored, label_ids, read
 from . import AUTOENCODERS, VAE, AutoencoderSpec, Code, Decoded, Quantised, build_autoencoder
 from .quantise import Codes
 
@@ -221,27 +221,13 @@ def load_autoencoder(path: str | Path, *, device: str | torch.device | None = No
     Raises:
         UserError: also for a model of another kind.
     """
-    found = read(path)
-    if not is_autoencoder(found):
-        raise UserError(f"{found.origin} is a {found.kind} model, not an autoencoder: see pellucid info {found.origin}")
-    return autoencoder_from_stored(found, device=device)
-
-
-def load_any(path: str | Path, *, device: str | torch.device | None = None) -> Model | AutoencoderModel:
-    """Reads a model of whatever kind lies there; arguments and errors are those of `load_autoencoder`."""
-    found = read(path)
-    if is_autoencoder(found):
-        return autoencoder_from_stored(found, device=device)
-    return from_stored(found, device=device)
-
-
-def is_autoencoder(found: Stored) -> bool:
-    """Whether what was read is an autoencoder."""
-    return found.kind in AUTOENCODERS
+    return autoencoder_from_stored(read(path), device=device)
 
 
 def autoencoder_from_stored(found: Stored, *, device: str | torch.device | None = None) -> AutoencoderModel:
-    """The autoencoder that `read` found; arguments are those of `load_autoencoder`."""
+    """The autoencoder that `read` found; arguments and errors are those of `load_autoencoder`."""
+    if found.kind not in AUTOENCODERS:
+        raise UserError(f"{found.origin} is a {found.kind} model, not an autoencoder: see pellucid info {found.origin}")
     card = AutoencoderCard.from_json(found.saved.documents[MODEL])
     network, weights = found.loaded(build_autoencoder(card.network), device)
     return AutoencoderModel(network, card, weights, found.origin, found.notes)

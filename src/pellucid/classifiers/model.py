@@ -13,7 +13,7 @@ from ..config import ProcessSettings
 from ..data.codecs import Codec, codec_from_json
 from ..foundations.errors import UserError
 from ..guidance import NoisyClassifier
-from ..model import MODEL, Model, make_process, read
+from ..model import MODEL, Model, Stored, make_process, read
 
 CLASSIFIER = "classifier"
 
@@ -145,10 +145,13 @@ def load_classifier(path: str | Path, *, device: str | torch.device | None = Non
     Raises:
         UserError: also for a model of another kind.
     """
-    found = read(path)
-    values = found.saved.documents[MODEL]
+    return classifier_from_stored(read(path), device=device)
+
+
+def classifier_from_stored(found: Stored, *, device: str | torch.device | None = None) -> ClassifierModel:
+    """The classifier that `model.read` found; arguments and errors are those of `load_classifier`."""
     if found.kind != CLASSIFIER:
-        raise UserError(f"{path} is no classifier of noisy data; make one: pellucid train classifier RUN")
-    card = ClassifierCard.from_json(values)
+        raise UserError(f"{found.origin} is no classifier of noisy data; make one: pellucid train classifier RUN")
+    card = ClassifierCard.from_json(found.saved.documents[MODEL])
     network, weights = found.loaded(card.network.build(card.process), device)
     return ClassifierModel(network, card, weights, found.origin, found.notes)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .conditions import Several, assigned
+from .conditions import Several
+from .kinds import ask, flags
 
 
 def restore(
@@ -15,6 +16,7 @@ def restore(
     /,
     *files: Path,
     task: str | None = None,
+    forecast: int | None = None,
     operator: str | None = None,
     mask: Path | None = None,
     invert: Annotated[bool, Parameter(negative="")] = False,
@@ -28,7 +30,7 @@ def restore(
     noise: float | Literal["auto"] | None = None,
     poisson: float | None = None,
     simulate: Annotated[bool, Parameter(negative="")] = False,
-    samples: Annotated[int, Parameter(name=["--samples", "-n"])] = 1,
+    samples: Annotated[int | None, Parameter(name=["--samples", "-n"])] = None,
     method: str = "auto",
     solver: str | None = None,
     steps: int | None = None,
@@ -55,9 +57,12 @@ def restore(
     run
         A run folder, a checkpoint, a model folder, or a model that comes with pellucid: digits, photos64.
     files
-        The damaged files: pictures, or .npy files in the data's own units.
+        The damaged files: pictures, or .npy files in the data's own units; series also as .csv and .ts.
     task
         What happened to them: inpaint, super-resolution, deblur, motion-deblur, denoise, colorize or demosaic.
+    forecast
+        Of a model of signals: so many steps beyond the end of each series. Without it and without a task, gaps are
+        filled: empty cells, ? and NaN. Quantiles go into a csv, beside a fan chart.
     operator
         Instead of a task: module:object or file.py:object, your own operator, matrix or linear function.
     mask
@@ -84,9 +89,10 @@ def restore(
     poisson
         The noise is that of counts, this many at full white.
     simulate
-        The files are clean: damage them first, restore that, and compare.
+        The files are clean: damage them first, restore that, and compare; of a forecast, hold back the last steps.
     samples
-        Restorations of each file, with their mean and an uncertainty map.
+        Restorations of each file, with their mean and an uncertainty map; 1 if absent. Of series: draws behind the
+        quantiles; 100 if absent.
     method
         auto, or a method: ddnm, ddnm+, ddrm, dps, diffpir, repaint, pnp, red, tikhonov, tv, wavelet and others.
     solver
@@ -117,67 +123,4 @@ def restore(
     json
         Print what was done as JSON.
     """
-    from ..model import MODEL, from_stored, is_of_tokens, read
-    from ..restoration.damage_files import user_operator
-    from ..restoration.made import restore_files
-    from ..restoration.observe import Request
-    from ..restoration.tasks import Options
-    from .console import say, say_json, steps_view, warn
-
-    stored = read(run)
-    if is_of_tokens(stored.saved.documents[MODEL]):
-        from .tokens import fill_in, refuse
-
-        odd = {"task": task, "operator": operator, "noise": noise, "guidance": guidance, "files": list(files) or None}
-        refuse(**odd, method=None if method == "auto" else method, grid=grid)
-        return fill_in(
-            stored,
-            text or [],
-            samples,
-            label=label,
-            where=assigned("--where", where),
-            json=json,
-            solver=solver,
-            steps=steps,
-            seed=seed,
-            batch_size=batch_size,
-            out=out,
-        )
-    model = from_stored(stored)
-    for note in model.notes:
-        warn(note)
-    more = {
-        "method": method,
-        "solver": solver,
-        "steps": steps,
-        "grid": grid,
-        "label": label,
-        "text": text,
-        "where": assigned("--where", where) or None,
-        "guidance": guidance,
-        "guidance_kind": guidance_kind,
-        "overlap": overlap,
-        "batch_size": batch_size,
-    }
-    request = Request(
-        task=task,
-        options=Options(mask, invert, factor, kernel, blur, length, angle, pattern, grow),
-        operator=None if operator is None else user_operator(operator),
-        noise=noise,
-        peak=poisson,
-        simulate=simulate,
-        samples=samples,
-        seed=seed,
-        more={name: value for name, value in more.items() if value is not None},
-    )
-    result = restore_files(model, files, request, out=out, view=steps_view, told=warn if json else say)
-    if json:
-        say_json(result.to_json())
-        return 1 if result.failed else 0
-    for one in result.done:
-        for note in one.notes:
-            say(f"{one.file}: {note}")
-        if one.reason:
-            say(f"{one.file}: {one.method}: {one.reason}")
-    say(f"{len(result.done)} of {len(files)} files restored in {result.folder}; at one look: {result.sheet}")
-    return 1 if result.failed else 0
+    return ask("restore", run, flags(restore, locals()))

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .conditions import Several, assigned, labels_in
+from .conditions import Several
+from .kinds import ask, flags
 
 
 def sample(
@@ -79,83 +80,4 @@ def sample(
     json
         Print what was made as JSON.
     """
-    from ..auto import TOLERANCE
-    from ..autoencoders.model import is_autoencoder
-    from ..energies.ebm import is_ebm
-    from ..foundations.errors import UserError
-    from ..made import make
-    from ..model import MODEL, from_stored, is_of_tokens, read
-    from .autoencoders import sample_of_autoencoder
-    from .console import say, say_json, steps_view, warn
-    from .energies import sample_of_energy
-    from .tokens import refuse, sample_of_tokens
-
-    if tolerance is not None and steps != "auto":
-        raise UserError("--tolerance is for --steps auto: give both, or neither")
-    stored = read(run)
-    if is_of_tokens(stored.saved.documents[MODEL]):
-        odd = grid if grid != "even" else None
-        automatic = steps if isinstance(steps, str) else None
-        refuse(text=text, negative=negative, guidance_kind=guidance_kind, guide=guide, steps=automatic, grid=odd)
-        return sample_of_tokens(
-            stored,
-            num,
-            label=label,
-            json=json,
-            out=out,
-            where=assigned("--where", where),
-            guidance=guidance,
-            solver=solver,
-            steps=None if isinstance(steps, str) else steps,
-            seed=seed,
-            first=first,
-            batch_size=batch_size,
-        )
-    # What only a denoiser can be told.
-    asked = {"text": text, "where": where, "negative": negative}
-    ways = {"guidance": guidance, "guidance_kind": guidance_kind, "guide": guide}
-    beyond = {**asked, **ways, "solver": solver, "steps": steps, "grid": grid}
-    if is_autoencoder(stored):
-        refuse("of diffusion models, and this is an autoencoder", **beyond)
-        return sample_of_autoencoder(
-            stored, num, label=label, json=json, out=out, seed=seed, first=first, batch_size=batch_size
-        )
-    if is_ebm(stored):
-        refuse("of diffusion models, and this is an energy model", label=label, **beyond)
-        return sample_of_energy(stored, num, json=json, out=out, seed=seed, first=first, batch_size=batch_size)
-    model = from_stored(stored)
-    for note in model.notes:
-        warn(note)
-    if guide is not None:
-        from ..guides import with_guide
-
-        model = with_guide(model, guide)
-    labels = None if label is None else labels_in(label, model.card.label_names)
-    with steps_view("sampling") as update:
-        made = make(
-            model,
-            num,
-            out=out,
-            label=labels,
-            text=text,
-            where=assigned("--where", where),
-            negative=assigned("--negative", negative),
-            guidance=guidance,
-            guidance_kind=guidance_kind,
-            solver=solver,
-            steps=steps,
-            tolerance=TOLERANCE if tolerance is None else tolerance,
-            grid=grid,
-            seed=seed,
-            first=first,
-            batch_size=batch_size,
-            force=force,
-            progress=update,
-        )
-    if json:
-        say_json(made.to_json())
-    else:
-        if made.chosen is not None:
-            say(made.chosen.sentence())
-        say(f"{num} samples in {made.folder} ({made.seconds:.1f} s); at one look: {made.sheet}")
-    return 0
+    return ask("sample", run, flags(sample, locals()))

@@ -32,7 +32,6 @@ def verify(
         Print as JSON.
     """
     from ..foundations.errors import UserError
-    from ..model import load
     from ..verify import GROUPS, Outcome
     from ..verify import run as run_suite
     from .console import say, say_json, steps_view
@@ -52,13 +51,13 @@ def verify(
                     _line(outcome)
         else:
             from ..reporting import report_run
-            from ..verified_run import cost_table, keep, verify_run
+            from .kinds import opened
 
-            for outcome in verify_run(run, num_items=items):
+            model, serve = opened("verify", run, {})
+            for outcome in serve(model, run, items):
                 outcomes.append(outcome)
                 if not json:
                     _line(outcome)
-            keep(run, outcomes, cost_table(load(run), num_paths=24))
             page = report_run(run)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     seconds = sum(outcome.seconds for outcome in outcomes)

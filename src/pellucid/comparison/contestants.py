@@ -22,19 +22,22 @@ from torch import Tensor, nn
 
 from ..asked import Asked, conditions_for
 from ..autoencoders import Quantised
-from ..autoencoders.model import AutoencoderModel, load_any
+from ..autoencoders.model import AutoencoderModel
 from ..autoencoders.score import autoencoder_scores
 from ..data.arrays import Dataset
 from ..data.codecs import Codec
+from ..energies.ebm import EnergyCard, EnergyModel
+from ..energies.score import energy_scores
 from ..foundations.errors import UserError
 from ..generate import sample
 from ..latents.codec import LatentCodec
 from ..latents.codes import CodesCodec
-from ..model import MODEL, Model, is_of_tokens, read
+from ..model import Model
+from ..readers import load_any
 from ..sampling import labels_for
 from ..score import Score, scores
 from ..tokens.generate import sample_tokens
-from ..tokens.model import TokenModel, tokens_from_stored
+from ..tokens.model import TokenModel
 from ..tokens.score import token_scores
 from ..train.run import CONFIG, Run
 
@@ -64,8 +67,7 @@ class Contestant:
         """
         path = Path(given)
         run = Run.open(path) if (path / CONFIG).is_file() else None
-        stored = read(given)
-        model: Any = tokens_from_stored(stored) if is_of_tokens(stored.saved.documents[MODEL]) else load_any(given)
+        model = load_any(given)
         if isinstance(model, TokenModel) and model.is_text:
             raise UserError(f"{name} is a model of texts, which have no samples in common: see pellucid likelihood")
         return cls(name, model, run)
@@ -85,8 +87,8 @@ class Contestant:
     @property
     def label_names(self) -> tuple[str, ...]:
         """Its classes."""
-        found: tuple[str, ...] = self.model.card.label_names
-        return found
+        card = self.model.card
+        return () if isinstance(card, EnergyCard) else tuple(card.label_names)
 
     @property
     def kind(self) -> str:
@@ -123,8 +125,15 @@ class Drawn:
     calls: float
 
 
-def draw(model: Any, num: int, *, seed: int = 0) -> Drawn:
-    """Samples of a model at its own settings, all classes in turn, with the calls of its networks counted.
+def draw(model: Any, num: int, *, seed: int = 0, first: int = 0, **settings: Any) -> Drawn:
+    """Samples of a model, all classes in turn, with the calls of its networks counted.
+
+    Args:
+        model: of any kind.
+        num: how many.
+        seed: any integer.
+        first: the number of the first sample.
+        settings: what the sampler of its kind takes beside; the model's own if absent.
 
     Raises:
         UserError: a model that cannot be sampled; why, in one sentence.
@@ -139,7 +148,7 @@ def draw(model: Any, num: int, *, seed: int = 0) -> Drawn:
         for network in networks(model):
             stack.callback(network.register_forward_hook(count).remove)
         started = time.perf_counter()
-        samples, labels = samples_of(model, num, seed)
+        samples, labels = samples_of(model, num, seed, first, **settings)
         seconds = time.perf_counter() - started
     return Drawn(samples, labels, seconds, rows / num)
 
@@ -169,8 +178,16 @@ def bounds(model: Any, data: Dataset, *, k: int, seed: int, progress: Progress |
 
 
 @singledispatch
-def samples_of(model: Any, num: int, seed: int) -> tuple[Any, Tensor | None]:
-    """Samples in the data's own units, and the class that each was asked for."""
+def samples_of(model: Any, num: int, seed: int, first: int = 0, **settings: Any) -> tuple[Any, Tensor | None]:
+    """Samples in the data's own units, and the class that each was asked for.
+
+    Args:
+        model: of any kind.
+        num: how many.
+        seed: any integer.
+        first: the number of the first sample.
+        settings: what the sampler of its kind takes beside.
+    """
     raise UserError(f"models of the type {type(model).__name__} cannot be compared")
 
 
@@ -187,6 +204,31 @@ def _(model: AutoencoderModel) -> str:
 @kind_of.register
 def _(model: TokenModel) -> str:
     return "prior over codes"
+
+
+@kind_of.register
+def _(model: EnergyModel) -> str:
+    return "energy model"
+
+
+@networks.register
+def _(model: EnergyModel) -> list[nn.Module]:
+    return [model.law]
+
+
+@learned.register
+def _(model: EnergyModel) -> list[nn.Module]:
+    return [model.law]
+
+
+@bounds.register
+def _(model: EnergyModel, data: Dataset, *, k: int, seed: int, progress: Progress | None) -> list[Score]:
+    return energy_scores(model, data, seed=seed, progress=progress)
+
+
+@samples_of.register
+def _(model: EnergyModel, num: int, seed: int, first: int = 0) -> tuple[Any, Tensor | None]:
+    return model.card.codec.decode(model.sample(num, seed=seed, first=first)), None
 
 
 @networks.register
@@ -206,9 +248,9 @@ def _(model: TokenModel, data: Dataset, *, k: int, seed: int, progress: Progress
 
 
 @samples_of.register
-def _(model: TokenModel, num: int, seed: int) -> tuple[Any, Tensor | None]:
-    labels = conditions_for(model, Asked()).at(range(num)).get("label")
-    return model.decode(sample_tokens(model, num, seed=seed)), _on_cpu(labels)
+def _(model: TokenModel, num: int, seed: int, first: int = 0, **settings: Any) -> tuple[Any, Tensor | None]:
+    labels = conditions_for(model, Asked()).at(range(first, first + num)).get("label")
+    return model.decode(sample_tokens(model, num, seed=seed, first=first, **settings)), _on_cpu(labels)
 
 
 @networks.register
@@ -243,16 +285,17 @@ def _(model: AutoencoderModel, data: Dataset, *, k: int, seed: int, progress: Pr
 
 
 @samples_of.register
-def _(model: Model, num: int, seed: int) -> tuple[Any, Tensor | None]:
-    made = sample(model, num, seed=seed, force=True)
-    return model.decode(made), _on_cpu(labels_for(model, range(num), None))
+def _(model: Model, num: int, seed: int, first: int = 0, **settings: Any) -> tuple[Any, Tensor | None]:
+    made = sample(model, num, seed=seed, first=first, force=True, **settings)
+    return model.decode(made), _on_cpu(labels_for(model, range(first, first + num), None))
 
 
 @samples_of.register
-def _(model: AutoencoderModel, num: int, seed: int) -> tuple[Any, Tensor | None]:
+def _(model: AutoencoderModel, num: int, seed: int, first: int = 0) -> tuple[Any, Tensor | None]:
     if isinstance(model.network, Quantised):
         raise UserError("a code book has no law of its codes, and cannot be sampled")
-    return model.to_items(model.sample(num, seed=seed)), _on_cpu(model.labels_for(range(num), None))
+    labels = model.labels_for(range(first, first + num), None)
+    return model.to_items(model.sample(num, seed=seed, first=first)), _on_cpu(labels)
 
 
 def _coders(codec: Codec) -> list[nn.Module]:

@@ -243,14 +243,9 @@ def load_ebm(path: str | Path, *, device: str | torch.device | None = None) -> E
     return ebm_from_stored(read(path), device=device)
 
 
-def is_ebm(found: Stored) -> bool:
-    """Whether what `read` found is an energy model."""
-    return found.kind == EBM
-
-
 def ebm_from_stored(found: Stored, *, device: str | torch.device | None = None) -> EnergyModel:
     """The energy model that `read` found; arguments and errors are those of `load_ebm`."""
-    if not is_ebm(found):
+    if found.kind != EBM:
         raise UserError(f"{found.origin} is no energy model; make one: pellucid train ebm --data FILE")
     card = EnergyCard.from_json(found.saved.documents[MODEL])
     law, weights = found.loaded(EnergyLaw(card.network), device)

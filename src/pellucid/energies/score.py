@@ -62,7 +62,7 @@ def energy_scores(
                 1,
                 0,
                 time.perf_counter() - started,
-                each,
+                each=each,
             )
         )
         if progress is not None:

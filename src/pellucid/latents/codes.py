@@ -1,7 +1,7 @@
 """Codes as symbols: an autoencoder with a code book in the place of a data set's codec.
 
 What a denoiser of symbols sees is a grid of the numbers of codes; its card's codec brings them to items, through the
-decoder. As with `latents.codec`, the codec travels in the card as JSON and its weights in a file of the same checkpoint.
+decoder. As with `codec`, it travels in the card as JSON and its weights in a file of the same checkpoint.
 """
 
 from __future__ import annotations

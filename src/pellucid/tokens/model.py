@@ -13,7 +13,7 @@ from ..config import ProcessSettings
 from ..data.tokens import TokenCodec
 from ..foundations.errors import UserError
 from ..latents.codec import WEIGHTS
-from ..model import MODEL, Card, Stored, is_of_tokens, option_checked, read
+from ..model import MODEL, SYMBOLS, Card, Stored, option_checked, read
 from ..nn import NetworkSpec, build
 from ..processes.categorical import CATEGORICALS, Categorical
 from ..processes.survival import SURVIVALS
@@ -105,7 +105,7 @@ def load_tokens(path: str | Path, *, device: str | torch.device | None = None) -
 
 def tokens_from_stored(found: Stored, *, device: str | torch.device | None = None) -> TokenModel:
     """The model of symbols that `model.read` found; arguments and errors are those of `load_tokens`."""
-    if not is_of_tokens(found.saved.documents[MODEL]):
+    if found.kind != SYMBOLS:
         raise UserError(f"{found.origin} is no model of symbols: `pellucid info {found.origin}` says what it is")
     card = Card.from_json(found.saved.documents[MODEL], found.saved.tensors.get(WEIGHTS))
     network, weights = found.loaded(build(card.network), device)

@@ -20,6 +20,7 @@ from ..run_report import card_of, evaluated, held_or_train
 from ..score import Score
 from ..train.card import Card, write_card
 from ..train.run import Run
+from ..verified_run import kept
 from .generate import sample_tokens
 from .model import TokenModel, load_tokens
 from .score import token_scores
@@ -45,7 +46,8 @@ def report_tokens(path: str | Path) -> Path:
     run = Run.open(path)
     model = load_tokens(path)
     found = evaluated(run, model, lambda train, held: evaluate_tokens(run, model, train, held_or_train(train, held)[0]))
-    page = write_report(run.path, sections=tuple(_sections(run, model)))
+    checked = kept(run.path, model.weights_hash)
+    page = write_report(run.path, sections=(*_sections(run, model), *(() if checked is None else (checked,))))
     write_card(run.path, _card(run, model, found.numbers))
     return page
 

@@ -58,8 +58,8 @@ def token_scores(
     if not len(data):
         raise UserError("there are no items to judge")
     started = time.perf_counter()
-    items, counts = _symbols(model, data)
-    classes = _labels(model, data, label)
+    items, counts = symbols_of(model, data)
+    classes = labels_of(model, data, label)
     size = batch_size or batch_for(model.shape)
     nats, errors = [], []
     starts = range(0, len(data), size)
@@ -88,12 +88,13 @@ def token_scores(
             evaluations=evaluations,
             products=0,
             seconds=time.perf_counter() - started,
+            unit="bits/char" if model.is_text else "bits/dim",
             each=each,
         )
     ]
 
 
-def _symbols(model: TokenModel, data: Dataset) -> tuple[Tensor, Tensor]:
+def symbols_of(model: TokenModel, data: Dataset) -> tuple[Tensor, Tensor]:
     """The items as the model's symbols, (N, *shape), and what their bits are shared among, (N,)."""
     codec = model.card.codec
     if isinstance(codec, TokenCodec):
@@ -121,7 +122,12 @@ def _given_codes(model: TokenModel, data: Dataset, rows: slice, codes: Tensor) -
     return -codec.given(codes).log_prob(x).double().cpu()
 
 
-def _labels(model: TokenModel, data: Dataset, label: str | int | None) -> Tensor | None:
+def labels_of(model: TokenModel, data: Dataset, label: str | int | None) -> Tensor | None:
+    """The class that each item is judged with, (N,), as `token_scores` reads `label`; None for none.
+
+    Raises:
+        UserError: a class that the model does not know, or "own" of data without labels.
+    """
     names = model.card.label_names
     if label is None and names and data.labels is not None:
         label = OWN
