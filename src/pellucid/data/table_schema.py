@@ -6,7 +6,7 @@ F is kept as its quantiles. A value that many cells share (an atom, such as 0 in
 step of F that belongs to it: every z in the step gives exactly that value back, so atoms keep their shares.
 
 Whatever is written is rounded, so a cell stands for an interval of values and thereby for one of levels u = F(v), its
-`span`. Drawn evenly from the spans of a column's cells, u is uniform and z normal; and a cell is as probable as its span.
+`span`. Drawn evenly from the spans of a column's cells, u is uniform and z normal; a cell is as probable as its span.
 
 A missing cell is a value of its own: one more category of a category, a flag beside a number.
 """

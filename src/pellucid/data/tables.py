@@ -48,10 +48,15 @@ def open_table(path: str | Path, *, kinds: Mapping[str, str] | None = None) -> D
 
 def write_table(path: Path, codec: TableCodec, packed: NDArray[np.float32]) -> None:
     """Writes packed rows as a csv file with the columns of the one that was learned from; the file must be new."""
+    write_rows(path, [field.name for field in codec.fields], codec.rows(packed))
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes cells as a csv file, which must be new."""
     with path.open("x", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
-        out.writerow([field.name for field in codec.fields])
-        out.writerows(codec.rows(packed))
+        out.writerow(header)
+        out.writerows(rows)
 
 
 def read_rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

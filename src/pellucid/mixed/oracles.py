@@ -18,7 +18,7 @@ from torch import Tensor
 from ..foundations.errors import UserError
 from ..processes.gaussian import Gaussian
 from ..processes.product import Product
-from ..processes.symbols import Symbols, pick
+from ..processes.symbols import Symbols, certain, pick
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +57,31 @@ class MixedOracle:
                 f"got {tuple(self.tables.shape)}"
             )
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Equations (2) and (3) as a packed answer, (B, N + F K) float64; the categories as log-probabilities."""
+    def __call__(self, x: Tensor, t: Tensor, *, known: Tensor | None = None) -> Tensor:
+        """Equations (2) and (3) as a packed answer, (B, N + F K) float64; the categories as log-probabilities.
+
+        Args:
+            x: (B, N + F), packed.
+            t: () or (B,).
+            known: columns where x holds x_0 itself, bool (B, N + F): there alpha = 1 and sigma = 0, and what is
+                returned is given these too.
+        """
         numbers, categories = self.process.unpack(x.double())
         gaussian, symbols = (field.process for field in self.process.fields)
         assert isinstance(gaussian, Gaussian)
         assert isinstance(symbols, Symbols)
         alpha, sigma = gaussian.scales(t.double(), numbers)
+        told = None if known is None else known.split([numbers.shape[1], categories.shape[1]], 1)
+        if told is not None:
+            alpha, sigma = torch.where(told[0], 1.0, alpha), torch.where(told[0], 0.0, sigma)
         alpha, sigma = (scale[..., None, :] if scale.ndim else scale for scale in (alpha, sigma))
         offset = numbers[:, None] - alpha * self.means  # (B, M, N)
         total = alpha.square() * self.variances + sigma.square()
         log_normal = -0.5 * (offset.square() / total + total.log()).sum(-1)
-        joint = self._tables() * self._reached(symbols, categories, t)[:, None]  # (B, M, F, K)
+        reached = self._reached(symbols, categories, t)
+        if told is not None:
+            reached = torch.where(told[1][..., None], certain(categories, symbols.num_symbols).exp(), reached)
+        joint = self._tables() * reached[:, None]  # (B, M, F, K)
         seen = joint.sum(-1)
         share = (self._log_weights() + log_normal + seen.log().sum(-1)).softmax(1)
         x0 = (share[..., None] * (self.means + alpha * self.variances / total * offset)).sum(1)

@@ -14,6 +14,7 @@ from .latent import LATENT
 from .photos import PHOTOS
 from .points import POINTS
 from .signals import SIGNALS
+from .table import TABLE
 from .texts import NAMES, PRIOR, TEXT, VERSES
 
 RECIPES: Registry[Recipe] = Registry(
@@ -23,6 +24,7 @@ RECIPES: Registry[Recipe] = Registry(
         for recipe in (
             POINTS,
             SIGNALS,
+            TABLE,
             DIGITS8,
             DIGITS,
             IMAGES,

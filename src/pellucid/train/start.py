@@ -31,6 +31,7 @@ from .plan import Plan
 from .prepare import Prepared, open_split
 from .prior import Prior
 from .run import Run
+from .table import Tables
 from .tokens import Tokens
 from .trainee import Trainee
 
@@ -51,6 +52,7 @@ KINDS: Registry[Kind] = Registry(
         "latent": LatentDiffusion(),
         "tokens": Tokens(),
         "prior": Prior(),
+        "table": Tables(),
         **{kind: AutoencoderKind(kind) for kind in AUTOENCODERS},
         CLASSIFIER: ClassifierKind(),
         EBM: EnergyKind(),
