@@ -8,7 +8,7 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text test test-slow lint format types bench docs clean
+.PHONY: help demo demo-text demo-signals test test-slow lint format types bench docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,11 @@ demo-text: .venv/.stamp-data  ## train on names, sample and fill in some, write 
 	@$(BIN)/pellucid train names --budget 3m --out $(or $(OUT),runs/demo-text) $(ARGS)
 	@$(BIN)/pellucid sample $(or $(OUT),runs/demo-text) -n 20
 	@$(BIN)/pellucid restore $(or $(OUT),runs/demo-text) --text "J___n" -n 8
+
+demo-signals: .venv/.stamp-data  ## train on days of power demand, sample, forecast, write the report (about three minutes)
+	@$(BIN)/pellucid train signals --budget 100s --out $(or $(OUT),runs/demo-signals) $(ARGS)
+	@$(BIN)/pellucid sample $(or $(OUT),runs/demo-signals) -n 20
+	@$(BIN)/pellucid restore $(or $(OUT),runs/demo-signals) --forecast 6 --simulate
 
 test: .venv/.stamp-dev  ## run the tests (ARGS='-k heun' selects)
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)

@@ -26,7 +26,7 @@ from .model import Model, load
 from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
 from .run_report import card_of
 from .sampling import labels_for
-from .series.report import MARK, evaluate_series
+from .series.report import MARK, evaluate_series, series_sections
 from .tokens.report import report_tokens
 from .train.card import Card, write_card
 from .train.run import DENOISERS, TOKENS, Run
@@ -55,11 +55,13 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     elif kept.weights != model.weights_hash:
         kept = evaluate_series(run, model) if isinstance(model.card.codec, SignalCodec) else Evaluation()
     series = tuple(shown for shown in kept.pictures if Path(shown.file).name.startswith(MARK))
-    pictures = (*_pictures(run, model, judgement), *series)
+    # Signals have their samples there already, beside data.
+    pictures = series if series and judgement is None else (*_pictures(run, model, judgement), *series)
     evaluation = Evaluation(kept.numbers, kept.verdicts, pictures, kept.timings, weights=model.weights_hash)
     write_evaluation(run.path, evaluation)
     checked = verification(run.path, model.weights_hash)
-    page = write_report(run.path, sections=() if checked is None else (checked,))
+    sections = (*series_sections(run, model), *(() if checked is None else (checked,)))
+    page = write_report(run.path, sections=sections)
     write_card(run.path, _card(run, model, evaluation.numbers))
     return page
 

@@ -89,7 +89,8 @@ def restore(
     poisson
         The noise is that of counts, this many at full white.
     simulate
-        The files are clean: damage them first, restore that, and compare; of a forecast, hold back the last steps.
+        The files are clean: damage them first, restore that, and compare; of a forecast, hold back the last steps, of
+        held-out series of the run where no file is named.
     samples
         Restorations of each file, with their mean and an uncertainty map; 1 if absent. Of series: draws behind the
         quantiles; 100 if absent.

@@ -32,8 +32,9 @@ def train(
     Parameters
     ----------
     recipe
-        Diffusion: points, digits8, digits, images, photos or emoji, or latent, in an autoencoder's space. Autoencoders:
-        vae, kl, vq or fsq. Symbols: names, verses, text, or prior, over the codes of vq or fsq. To guide: classifier.
+        Diffusion: points, signals, digits8, digits, images, photos or emoji, or latent, in an autoencoder's space.
+        Autoencoders: vae, kl, vq or fsq. Symbols: names, verses, text, or prior, over the codes of vq or fsq. To guide:
+        classifier.
     data
         A folder of pictures, a .npz, .npy, .csv or .txt file, or a built-in set (pellucid data builtin lists them); for
         a classifier also a run.

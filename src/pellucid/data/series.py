@@ -101,6 +101,18 @@ def _read(path: Path) -> list[tuple[list[NDArray[np.float32]], str | None]]:
     return found
 
 
+def read_ts(path: Path) -> tuple[list[NDArray[np.float32]], list[str | None]]:
+    """The series of a .ts file, (C, L) each, and their classes.
+
+    Raises:
+        UserError: as `load_series`.
+    """
+    found = _read(path)
+    if not found:
+        raise UserError(f"{path} holds no series: after the line @data there is none")
+    return [np.stack(channels) for channels, _ in found], [label for _, label in found]
+
+
 def _held(channel: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     """A channel held at its last value up to a length."""
     return np.pad(channel, (0, length - len(channel)), mode="edge")

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import resolve
+from ..data.arrays import Dataset
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured
 from ..generate import sample
 from ..model import Model
-from ..report import Evaluation, Shown, Verdict
+from ..report import Evaluation, Section, Shown, Table, Text, Verdict
 from ..train.prepare import open_split
 from ..train.run import Run
-from .score import Forecasts, autocorrelation, discriminative, forecast, spectrum
+from .fan import Fan, draw_fans
+from .plots import draw_beside, draw_time
+from .score import Forecasts, baselines, discriminative, forecast_items
 
 MARK = "series-"
-_SHOWN = 40
+_LINE = "series_forecasts"  # of the run's metrics
 _FORECASTS = 6
 _MOST = 512
 _COVERED = (0.8, 0.97)  # what intervals of 90 % may cover: below, they are too sure; above, they say too little
@@ -39,94 +43,151 @@ def evaluate_series(run: Run, model: Model) -> Evaluation:
     except UserError as gone:  # the page is of use without them
         return Evaluation((), (Verdict(f"Nothing was measured, for the data are gone: {gone}", False),))
     data = held if len(held) >= 16 else train
-    rows = np.linspace(0, len(data) - 1, min(_MOST, len(data))).astype(np.int64)
-    real = data.fetch(rows)[0].to(model.device)
-    made = sample(model, len(real), force=True)
+    real, labels = _some(data, _MOST, model)
+    # As many of each class as there are among the real ones: else classes, not series, would be told apart.
+    asked = None if labels is None else [model.card.label_names[k] for k in labels.tolist()]
+    made = sample(model, len(real), label=asked, force=True)
     score = discriminative(made, real)
+    known = _some(train, 4096, model)[0]
+    floor = discriminative(known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))], real)
     middle = time.perf_counter()
     seen = model.item_shape[1] * 3 // 4
-    ahead = forecast(model, data, seen=seen)
-    usual = train.fetch(np.arange(min(len(train), 4096)))[0].mean(0).to(model.device)
-    coverage, error, floor = ahead.coverage(), ahead.error(), ahead.error(usual)
+    ahead = forecast_items(model, data, seen=seen)
+    rules = {"the model": ahead, **baselines(ahead, known)}
     numbers = (
         score,
-        coverage,
-        Measured("forecast_error", error, count=len(ahead.real), label="Error of the forecasts' mean, model's scale"),
-        Measured("usual_error", floor, count=len(ahead.real), label="Error of the mean of all series"),
+        Measured(
+            "discriminative_floor", floor.value, floor.low, floor.high, floor.count, label="The same of real ones"
+        ),
+        ahead.coverage(),
+        ahead.crps(),
+        ahead.pinball(),
     )
-    steps = model.item_shape[1] - seen
-    text = (
-        f"The last {steps} of {model.item_shape[1]} steps are forecast with an error of {error:.2f}, the mean of all "
-        f"series has {floor:.2f}; {100 * coverage.value:.0f} % of what came is within intervals of 90 %."
-    )
-    verdict = Verdict(text, error < floor and _COVERED[0] <= coverage.value <= _COVERED[1])
-    pictures = _pictures(run, model, made, real, ahead)
+    run.append({"kind": _LINE, "weights": model.weights_hash, "rows": [_row(name, f) for name, f in rules.items()]})
+    pictures = _pictures(run, model, data, (made, real, labels), ahead)
     timings = {"samples": middle - started, "forecasts": time.perf_counter() - middle}
-    return Evaluation(numbers, (verdict,), pictures, timings, weights=model.weights_hash)
+    return Evaluation(numbers, _verdicts(model, score, floor, rules), pictures, timings, weights=model.weights_hash)
 
 
-def _pictures(run: Run, model: Model, made: Tensor, real: Tensor, ahead: Forecasts) -> tuple[Shown, ...]:
+def series_sections(run: Run, model: Model) -> tuple[Section, ...]:
+    """The table of forecasts beside simple rules, as `evaluate_series` left it."""
+    lines = [line for line in run.lines(_LINE) if line.get("weights") == model.weights_hash]
+    if not lines:
+        return ()
+    steps = model.item_shape[1]
+    count = lines[-1]["rows"][0]["count"]
+    text = Text(
+        f"The last {steps - steps * 3 // 4} of {steps} steps of {count} series, given the rest, "
+        "in the model's scale. CRPS and pinball loss judge whole distributions, and are the mean distance where a rule "
+        "gives one value. ± is half of the 95 % interval over series."
+    )
+    head = ("forecast by", "CRPS", "pinball loss", "error of the mean", "within 90 % intervals")
+    rows = tuple(
+        (row["name"], _pm(row["crps"]), _pm(row["pinball"]), round(row["error"], 3), _covered(row))
+        for row in lines[-1]["rows"]
+    )
+    return (Section("Forecasts beside simple rules", (text, Table("", head, rows))),)
+
+
+def _row(name: str, found: Forecasts) -> dict[str, Any]:
+    covered, crps, pinball = found.coverage(), found.crps(), found.pinball()
+    return {
+        "name": name,
+        "crps": [crps.value, (crps.high or 0) - crps.value],
+        "pinball": [pinball.value, (pinball.high or 0) - pinball.value],
+        "error": found.error(),
+        "covered": covered.value if found.samples.shape[1] > 1 else None,
+        "count": crps.count,
+    }
+
+
+def _pm(pair: list[float]) -> str:
+    return f"{pair[0]:.3f} ± {pair[1]:.3f}"
+
+
+def _covered(row: dict[str, Any]) -> str:
+    return "one value" if row["covered"] is None else f"{100 * row['covered']:.0f} %"
+
+
+def _verdicts(model: Model, score: Measured, floor: Measured, rules: dict[str, Forecasts]) -> tuple[Verdict, ...]:
+    ahead = rules["the model"]
+    coverage, crps = ahead.coverage(), ahead.crps()
+    worse = [name for name, one in rules.items() if name != "the model" and one.crps().value <= crps.value]
+    beside = "better than every simple rule" if not worse else f"no better than {', '.join(worse)}"
+    covered = _COVERED[0] <= coverage.value <= _COVERED[1]
+    assert score.low is not None
+    alike = score.low <= max(floor.value, 0.05)
+    return (
+        Verdict(
+            f"A classifier tells samples from held-out series {50 + 100 * score.value:.0f} times in 100, and training "
+            f"series from held-out ones {50 + 100 * floor.value:.0f} times; 50 is by chance.",
+            alike,
+        ),
+        Verdict(
+            f"Forecasts of the last quarter have a CRPS of {crps.value:.3f}, {beside}; {100 * coverage.value:.0f} % of "
+            "what came is within intervals of 90 %.",
+            not worse and covered,
+        ),
+    )
+
+
+def _some(data: Dataset, most: int, model: Model) -> tuple[Tensor, Tensor | None]:
+    """Items at equal distances, and their classes."""
+    rows = np.linspace(0, len(data) - 1, min(most, len(data))).astype(np.int64)
+    x, labels = data.fetch(rows)
+    return x.to(model.device), labels
+
+
+def _pictures(
+    run: Run, model: Model, data: Dataset, shown: tuple[Tensor, Tensor, Tensor | None], ahead: Forecasts
+) -> tuple[Shown, ...]:
     folder = run.path / "samples"
     folder.mkdir(exist_ok=True)
     mark = model.weights_hash[:8]
-    likeness, forecasts = (folder / f"{MARK}{what}-{mark}.png" for what in ("likeness", "forecasts"))
-    _likeness(model, made, real, likeness)
-    _forecasts(model, ahead, forecasts)
+    beside, over_time, fans = (folder / f"{MARK}{what}-{mark}.png" for what in ("beside", "time", "forecasts"))
+    made, real, labels = shown
+    names = model.card.label_names if labels is not None else ("",)
+    place = torch.zeros(len(made), dtype=torch.int64) if labels is None else labels
+
+    def by_class(x: Tensor) -> list[NDArray[np.float64]]:
+        return [_values(model, x[(place == k).to(x.device)]) for k in range(len(names))]
+
+    draw_beside(by_class(made), by_class(real), names, beside)
+    draw_time(made, real, over_time)
+    draw_fans(_fans(model, ahead), fans)
+    steps = model.item_shape[1] - ahead.seen
     return (
         Shown(
-            f"samples/{likeness.name}",
+            f"samples/{beside.name}",
             "Like the data?",
-            "Samples beside data, and the autocorrelation and the spectrum of both",
-            "Above, samples and data, of the first channel; below, both at once, averaged over items.",
+            "Samples at the left beside held-out data at the right" + ("" if labels is None else ", class by class"),
+            "As many samples of each class as there are series, none chosen; black is their mean. First channel.",
         ),
         Shown(
-            f"samples/{forecasts.name}",
+            f"samples/{over_time.name}",
+            "Like the data?",
+            "Autocorrelation and power spectrum of samples and of data, with bands",
+            "Mean over series, and bands that hold eight in ten of them. Where the curves part, time is not learned.",
+        ),
+        Shown(
+            f"samples/{fans.name}",
             "Forecasts",
-            "Forecasts of held-out series with intervals of 90 % and what came",
-            "Black is what came; the band holds 90 % of the draws given what is left of the line. Not chosen.",
+            "Fan charts of six held-out series and what came",
+            f"The last {steps} steps given the rest, of held-out series at equal distances in the file, none chosen.",
         ),
     )
 
 
-def _likeness(model: Model, made: Tensor, real: Tensor, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # here, as it takes a second
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 6), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 2)
-    shown = [(made, "samples", "C0"), (real, "data", "C1")]
-    values = [np.asarray(model.decode(x[:_SHOWN]))[:, 0] for x, _, _ in shown]
-    low, high = min(v.min() for v in values), max(v.max() for v in values)
-    for place, (curves, (_, name, colour)) in enumerate(zip(values, shown, strict=True)):
-        axes[0, place].plot(curves.T, color=colour, alpha=0.4, lw=0.8)
-        axes[0, place].set(title=name, xlabel="step", ylim=(low, high))
-    for x, name, colour in shown:
-        axes[1, 0].plot(autocorrelation(x).mean(0).cpu().numpy(), color=colour, label=name)
-        power = spectrum(x).mean(0).cpu().numpy()
-        axes[1, 1].semilogy(
-            power + 1e-6 * power.sum(), color=colour, label=name
-        )  # of standardised series power[0] is 0
-    axes[1, 0].set(title="autocorrelation", xlabel="steps apart")
-    axes[1, 1].set(title="power spectrum, model's scale", xlabel="cycles in the length")
-    axes[1, 0].legend()
-    figure.savefig(path)
+def _fans(model: Model, ahead: Forecasts) -> list[Fan]:
+    rows = torch.linspace(0, len(ahead.real) - 1, min(_FORECASTS, len(ahead.real))).long().tolist()
+    found = []
+    for i in rows:
+        truth = _values(model, ahead.real[i : i + 1])[0, 0]
+        draws = torch.from_numpy(_values(model, ahead.samples[i])[:, 0])
+        unseen = np.arange(len(truth)) >= ahead.seen
+        found.append(Fan("", np.where(unseen, np.nan, truth), draws, truth))
+    return found
 
 
-def _forecasts(model: Model, ahead: Forecasts, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 5), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, _FORECASTS // 2, sharey=True).flatten()
-    rows = torch.linspace(0, len(ahead.real) - 1, min(_FORECASTS, len(ahead.real))).long()
-    parts = (ahead.real, ahead.quantile(0.05), ahead.samples.mean(1), ahead.quantile(0.95))
-    truth, low, middle, high = (np.asarray(model.decode(x[rows]))[:, 0] for x in parts)
-    steps = np.arange(ahead.seen, truth.shape[1])
-    for i, plot in enumerate(axes[: len(rows)]):
-        plot.fill_between(steps, low[i, ahead.seen :], high[i, ahead.seen :], color="C0", alpha=0.3, lw=0)
-        plot.plot(steps, middle[i, ahead.seen :], color="C0")
-        plot.plot(truth[i], color="black", lw=1)
-        plot.axvline(ahead.seen - 0.5, color="0.6", lw=0.8)
-    figure.savefig(path)
+def _values(model: Model, x: Tensor) -> NDArray[np.float64]:
+    return np.asarray(model.decode(x), np.float64)
