@@ -33,6 +33,10 @@ VERBS = {
         "pellucid.cli.likelihood:likelihood",
         "Say how probable the model thinks data are, in bits for each value.",
     ),
+    "evaluate": (
+        "pellucid.cli.evaluate:evaluate",
+        "Measure a trained model by data it has not seen, each number with its error bar.",
+    ),
     "compare": (
         "pellucid.cli.compare:compare",
         "Put trained models of any kind side by side: bounds, samples, costs.",

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -131,6 +134,24 @@ def train_classifier(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    return network.eval()
+
+
+def read_classifier(file: Path) -> Classifier:
+    """The `Classifier` whose weights a safetensors file holds, in evaluation mode; their shapes tell its size.
+
+    Raises:
+        UserError: no such file, or weights of something else.
+    """
+    try:
+        weights = safetensors.torch.load(file.read_bytes())
+        width, channels = weights["body.0.weight"].shape[:2]
+        network = Classifier(channels, len(weights["head.bias"]), width)
+        network.load_state_dict(weights)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError):
+        raise UserError(f"{file} does not hold the weights of a classifier that pellucid trained") from None
     return network.eval()
 
 

@@ -84,22 +84,39 @@ def held_out_densities(generated: Tensor, fit: Tensor, held: Tensor) -> Tensor:
     return -(torch.logsumexp(logits, dim=1) - math.log(len(x))) / size
 
 
-def feature_likelihood(generated: Tensor, real: Tensor, *, seed: int = 0) -> Scored:
-    """Equation (1) with one half of the real sample to fit and the other held out, in nats per feature.
+def feature_likelihood(generated: Tensor, real: Tensor, *, train: Tensor | None = None, seed: int = 0) -> Scored:
+    """Equation (1), in nats per feature.
 
-    The floor has a third of the real sample in the generated one's place, and the others to fit and to hold out.
-    Where the held-out items are known apart from the training set, `held_out_densities` is sharper on copies.
+    With the training items given, the variances are fitted to them and all of `real`, which they should not hold, is
+    held out: copies of training items are found out. The floor then has one half of the training items in the generated
+    ones' place and the other to fit. Without them one half of `real` is to fit, the other held out; the floor has a
+    third of it in the generated ones' place, and the others to fit and to hold out.
+
+    Args:
+        generated: (N, *), at least 6 items.
+        real: (M, *), likewise.
+        train: (T, *), likewise.
+        seed: of the parts.
 
     Raises:
         UserError: as `two_samples`.
     """
     x, y = two_samples(generated, real, least=6)
-    fit, held = next(halvings(y, seed, 1))
-    x = x[order(len(x), seed, "likelihood", x.device)[:_MOST]]
-    terms = held_out_densities(x, fit[:_MOST], held[:_MOST])
+    count = _MOST
+    if train is None:
+        fit, held = next(halvings(y, seed, 1))
+        thirds = y[order(len(y), seed, "thirds", y.device)][: len(y) // 3 * 3].chunk(3)
+        instead, parts = thirds[0], thirds[1:]
+    else:
+        instead, fit = next(halvings(two_samples(train, real, least=6)[0], seed, 1))
+        held = y
+        # (1) depends on how many Gaussians there are, and the floor has no more than this.
+        count = min(len(x), len(fit), _MOST)
+        parts = (fit[:count], held)
+    x = x[order(len(x), seed, "likelihood", x.device)[:count]]
+    terms = held_out_densities(x, fit[:count], held[:_MOST])
     value = float(terms.mean())
     low, high = normal_interval(value, float(terms.std()) / math.sqrt(len(terms)))
-    thirds = y[order(len(y), seed, "thirds", y.device)][: len(y) // 3 * 3].chunk(3)
-    floor = float(held_out_densities(*(part[:_MOST] for part in thirds)).mean())
+    floor = float(held_out_densities(instead[:count], *(part[:_MOST] for part in parts)).mean())
     words = "normal, over held-out items, given the Gaussians"
     return Scored("feature_likelihood", value, low, high, len(x), len(y), None, "lower", floor, words)
