@@ -62,6 +62,10 @@ class Measures:
     beside: tuple[Beside, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
 
+    def refusing(self, name: str, why: str) -> Measures:
+        """With one more part that could not be measured."""
+        return replace(self, refused={**self.refused, name: why})
+
     @property
     def numbers(self) -> tuple[Measured, ...]:
         """The numbers of a page, each with its interval and sample size, those that were measured."""
