@@ -13,6 +13,7 @@ from .classifiers.model import CLASSIFIER, classifier_from_stored
 from .energies.ebm import EBM, ebm_from_stored
 from .foundations.registry import Registry
 from .model import DIFFUSION, SYMBOLS, Stored, from_stored, read
+from .tables.model import TABLE, table_from_stored
 from .tokens.model import tokens_from_stored
 
 
@@ -29,6 +30,7 @@ READERS: Registry[Reader] = Registry(
         SYMBOLS: tokens_from_stored,
         CLASSIFIER: classifier_from_stored,
         EBM: ebm_from_stored,
+        TABLE: table_from_stored,
         **dict.fromkeys(AUTOENCODERS, autoencoder_from_stored),
     },
 )

@@ -84,6 +84,52 @@ def test_one_loss_serves_and_learns():
     assert joint.network.scale.grad.abs() > 0
 
 
+class Told(nn.Module):
+    """Numbers from all that it is shown, and logits likewise."""
+
+    def forward(self, numbers, symbols, c, known=None):
+        seen = numbers.sum(1, keepdim=True) + 0.1 * symbols.sum(1, keepdim=True) + c[:, None]
+        if known is not None:
+            seen = seen + known.float() @ torch.arange(1.0, 6.0)[:, None]
+        return seen + torch.arange(3.0), (seen[:, None] * torch.arange(6.0) / 5).expand(-1, 2, -1)
+
+
+def test_a_missing_number_is_not_seen_and_is_a_normal_variable():
+    schedule = PROCESS.fields[0].process.schedule
+    joint = MixedDenoiser(Told(), PROCESS, TARGETS["edm"](), (5, 2), flags=[(1, 1)])
+    plain = MixedDenoiser(Told(), PROCESS, TARGETS["edm"](), (5, 2))
+    t = torch.tensor(0.4, dtype=torch.float64)
+    x = torch.tensor([[0.3, value, -1.0, 5, flag] for flag in (0, 1, 5) for value in (0.7, -2.0)]).double()
+    numbers, law = PROCESS.answers(joint(x, t))
+    # Known to be missing: what stands there changes nothing but its own mean, which is that of a normal variable.
+    assert torch.equal(numbers[2, [0, 2]], numbers[3, [0, 2]])
+    assert torch.equal(law[2], law[3])
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    free = (alpha / (alpha**2 + sigma**2) * x[:, 1]).float()
+    torch.testing.assert_close(numbers[2:4, 1], free[2:4])
+    # Known to be there: as if it had no flag.
+    torch.testing.assert_close(joint(x[:2], t), plain(x[:2], t))
+    # Not known: the mean over both, with the flag's own probability.
+    there = PROCESS.answers(joint(x, t, present=True))[0]
+    gone = law[4:, 1].softmax(-1)[:, 1]
+    torch.testing.assert_close(there[4:], PROCESS.answers(plain(x[4:], t))[0])
+    torch.testing.assert_close(numbers[4:, 1], gone * free[4:] + (1 - gone) * there[4:, 1])
+    assert gone.min() > 0.05 and gone.max() < 0.95
+
+
+def test_what_is_known_is_shown_as_it_is_and_said_again():
+    joint = MixedDenoiser(Told(), PROCESS, TARGETS["edm"](), (5, 2))
+    known = torch.tensor([[True, False, False, True, False]])
+    x = torch.tensor([[0.3, 0.7, -1.0, 2, 5]]).double()
+    for t in (torch.tensor(0.4, dtype=torch.float64), torch.tensor([0.4])):
+        numbers, law = PROCESS.answers(joint(x, t, known=known))
+        scale = joint.target.coefficients(joint.numbers, t)[2].float()
+        seen = 0.3 + scale * (0.7 - 1.0) + 0.1 * 7 + (1 + 4) + joint.numbers.schedule.log_snr(t).float() / -8
+        assert numbers[0, 0] == 0.3
+        assert law[0, 0].softmax(-1).tolist() == [0, 0, 1, 0, 0, 0]
+        torch.testing.assert_close(law[0, 1, 1] - law[0, 1, 0], seen.squeeze() / 5, rtol=1e-5, atol=1e-5)
+
+
 def test_refusals():
     with pytest.raises(UserError, match="1 to 5 symbols"):
         MixedDenoiser(Rows(), PROCESS, TARGETS["x0"](), (6, 2))

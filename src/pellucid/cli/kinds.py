@@ -43,6 +43,14 @@ FAMILIES: dict[str, Family] = {
         "a model of symbols",
         _served("tokens", "sample", "restore", "likelihood", "verify", "info"),
     ),
+    "table": Family(
+        "a model of a table",
+        _served("tables", "sample", "restore", "likelihood", "info"),
+        {
+            "verify": "its solvers and bound are checked on known laws (pellucid verify --only mixed), and its rows "
+            "beside the data on its page: pellucid report",
+        },
+    ),
     "autoencoder": Family(
         "an autoencoder",
         _served("autoencoders", "sample", "likelihood", "info"),

@@ -75,7 +75,7 @@ def likelihood(
         raise UserError(f"ask for at least 1 item, got {items}")
     asked = {name: value for name, value in flags(likelihood, locals()).items() if name not in _OWN}
     model, serve = opened("likelihood", run, asked)
-    chosen = _items(run, data, model.card.codec.items.shape, items)
+    chosen = _items(run, data, model.card.codec.items, items)
     found = serve(model, run, chosen, **asked)
     count = len(chosen)
     if json:
@@ -94,8 +94,9 @@ def likelihood(
     return 0
 
 
-def _items(run: Path, data: str | None, shape: tuple[int, ...], most: int | None) -> Any:
-    """The items to judge: of the data, read in the model's own shape; without any, those that the run held out.
+def _items(run: Path, data: str | None, codec: Any, most: int | None) -> Any:
+    """The items to judge: of the data, read in the model's own shape or columns; without any, those that the run held
+    out.
 
     Raises:
         UserError: none.
@@ -104,13 +105,18 @@ def _items(run: Path, data: str | None, shape: tuple[int, ...], most: int | None
 
     from ..config import resolve
     from ..data.open import open_dataset
+    from ..data.table_codec import TableCodec
+    from ..data.tables import open_rows
     from ..foundations.errors import UserError
     from ..train.run import Run
     from ..train.start import open_split
 
     if data is None:
         _, chosen = open_split(resolve([("", Run.open(run).config)]).config)
+    elif isinstance(codec, TableCodec) and Path(data).is_file():
+        chosen = open_rows(data, codec)
     else:
+        shape = codec.shape
         folder = Path(data).is_dir() and len(shape) == 3  # read pictures in the model's own size
         channels, side = shape[:2] if folder else (None, None)
         chosen = open_dataset(data, size=side, channels=channels)

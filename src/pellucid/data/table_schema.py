@@ -35,6 +35,7 @@ _KNOTS = 512  # quantiles that are kept of a column
 _ATOM = 0.01  # the share of cells from which a value is an atom
 _FEW = 64  # distinct integers of which each is an atom
 _CODES = 10  # distinct whole numbers, at most, that are codes of a category rather than amounts
+_LISTED = 8  # categories that a sentence names
 _WORDS = 100  # categories, at most: a column with more distinct words is a name, not a category
 
 
@@ -89,17 +90,19 @@ class Field:
 
     def restored(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values of normal scores, inside the range that was seen; integers and dates rounded."""
-        values = np.interp(ndtr(scores), self.levels, self.values)
-        return np.round(values, self.decimals) if self.kind == "number" else self._rounded(values)
+        return self.rounded(np.interp(ndtr(scores), self.levels, self.values))
+
+    def rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values to the digits of the column: those that can be written."""
+        if self.kind == "number":
+            return np.round(values, self.decimals)
+        return np.round(values / self._grain()) * self._grain()
 
     def _grain(self) -> float:
         """What values are rounded to the nearest multiple of."""
         if self.kind == "date":
             return 1.0 if "%H" in self.format else 86400.0
         return 10.0**-self.decimals
-
-    def _rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.round(values / self._grain()) * self._grain()
 
     def parse(self, cell: str, where: str) -> float:
         """A cell as a number: the number, seconds since 1970, or a category's id; NaN where it is missing.
@@ -132,6 +135,20 @@ class Field:
         while self.decimals > self.least and text[-1] == "0" and _decimals(text) > self.least:
             text = text[:-1]
         return text.rstrip(".") if self.least == 0 else text
+
+    def sentence(self) -> str:
+        """The kind, and the range or the categories, in words."""
+        if self.kind == "constant":
+            return f"constant: always {self.cell!r}"
+        if self.kind == "left out":
+            return self.kind
+        what = f"{self.kind}, " + (
+            f"{self.write(self.values[0])} to {self.write(self.values[-1])}"
+            if self.numeric
+            else f"{len(self.categories)}: {', '.join(self.categories[:_LISTED])}"
+            + (", ..." if len(self.categories) > _LISTED else "")
+        )
+        return f"{what}; cells may be missing" if self.missing else what
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` reads them back."""

@@ -6,6 +6,7 @@ import csv
 import gzip
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,35 @@ from .table_codec import TableCodec
 from .table_schema import MISSING, Field, infer
 
 _DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Rows of a csv file as numbers.
+
+    Attributes:
+        values: (N, fields) as `Field.parse` gives them, NaN where a cell is missing or its column is.
+        header: the file's columns, in its order.
+        lines: the number of each row's line, (N,).
+    """
+
+    values: NDArray[np.float64]
+    header: tuple[str, ...]
+    lines: tuple[int, ...]
+
+    def beyond(self, fields: Sequence[Field]) -> list[str]:
+        """What lies outside the range that its column was seen to have, a sentence each."""
+        told = []
+        for j, field in enumerate(fields):
+            if field.numeric:
+                column = self.values[:, j]
+                for i in np.flatnonzero((column < field.values[0]) | (column > field.values[-1])):
+                    low, high = field.write(field.values[0]), field.write(field.values[-1])
+                    told.append(
+                        f"line {self.lines[i]}: {field.write(column[i])} in the column {field.name!r}, whose values "
+                        f"ran from {low} to {high}: the model takes it for the nearer end"
+                    )
+        return told
 
 
 def open_table(path: str | Path, *, kinds: Mapping[str, str] | None = None) -> Dataset:
@@ -46,6 +76,49 @@ def open_table(path: str | Path, *, kinds: Mapping[str, str] | None = None) -> D
     return Dataset(codec.pack(cells), None, (), codec, name, notes=_notes(fields, rows))
 
 
+def read_cells(path: str | Path, fields: Sequence[Field]) -> Cells:
+    """The rows of a csv file in terms of columns that are known already.
+
+    Args:
+        path: the file; it may lack columns, and have them in another order.
+        fields: of the table that was learned from.
+
+    Raises:
+        UserError: as `open_table`; a column that is not known, or a cell that its column cannot have: with its place.
+    """
+    header, rows = read_rows(path)
+    names = [field.name for field in fields]
+    values = np.full((len(rows), len(fields)), np.nan)
+    for j, name in enumerate(header):
+        if name not in names:
+            raise unknown(f"column of {path}", name, names)
+        field = fields[names.index(name)]
+        if field.numeric or field.kind == "category":
+            found = [field.parse(row[j], f"{path}, line {line}") for line, row in rows]
+            values[:, names.index(name)] = found
+    return Cells(values, tuple(header), tuple(line for line, _ in rows))
+
+
+def open_rows(path: str | Path, codec: TableCodec) -> Dataset:
+    """The rows of a csv file in the columns of another table; it has all that are learned from.
+
+    Raises:
+        UserError: as `read_cells`; a column that the file lacks.
+    """
+    cells = read_cells(path, codec.fields)
+    for field in codec.fields:
+        if field.name not in cells.header and (field.numeric or field.kind == "category"):
+            raise UserError(f"{path} has no column {field.name!r}, which the table that was learned from has")
+    for j, field in enumerate(codec.fields):
+        gone = np.flatnonzero(np.isnan(cells.values[:, j]))
+        if len(gone) and not field.missing and (field.numeric or field.kind == "category"):
+            raise UserError(
+                f"{path}, line {cells.lines[gone[0]]}: a cell is missing in the column {field.name!r}, where none was "
+                "in the table that was learned from"
+            )
+    return Dataset(codec.pack(cells.values), None, (), codec, Path(path).stem, notes=tuple(cells.beyond(codec.fields)))
+
+
 def write_table(path: Path, codec: TableCodec, packed: NDArray[np.float32]) -> None:
     """Writes packed rows as a csv file with the columns of the one that was learned from; the file must be new."""
     write_rows(path, [field.name for field in codec.fields], codec.rows(packed))
@@ -66,7 +139,7 @@ def read_rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=max(_DELIMITERS, key=first.count))
+            reader = csv.reader(file, delimiter=delimiter_of(first))
             lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
     except UnicodeDecodeError:
         raise UserError(f"{str(path)!r} is not a text file in UTF-8; save the table as csv in UTF-8") from None
@@ -82,6 +155,11 @@ def read_rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]
         if len(row) != len(header):
             raise UserError(f"{path}, line {number}: {len(row)} cells where the header has {len(header)}")
     return header, rows
+
+
+def delimiter_of(header: str) -> str:
+    """What separates the cells of a csv file, by its first line."""
+    return max(_DELIMITERS, key=header.count)
 
 
 def _notes(fields: Sequence[Field], rows: Sequence[tuple[int, list[str]]]) -> tuple[str, ...]:

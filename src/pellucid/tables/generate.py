@@ -58,6 +58,7 @@ def sample_rows(
     grid: str | None = None,
     seed: int = 0,
     first: int = 0,
+    numbers: Sequence[int] | None = None,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
@@ -76,6 +77,7 @@ def sample_rows(
         grid: a name among `GRIDS`.
         seed: any integer.
         first: the number of the first row.
+        numbers: of all rows, where they do not follow one another.
         batch_size: how many are made together; chosen by the row's size if absent.
         progress: called after each step with network batches done and in all.
 
@@ -91,10 +93,11 @@ def sample_rows(
     ids = range(first, first + num)
     if where:
         known = asked_cells(model.codec, where, ids)
+    names = list(ids) if numbers is None else list(numbers)
     process, layout = model.denoiser.process, model.layout
-    numbers = process.fields[0].process
-    assert isinstance(numbers, Gaussian)
-    times = GRIDS[settings.grid](numbers.schedule, settings.steps)
+    gaussian = process.fields[0].process
+    assert isinstance(gaussian, Gaussian)
+    times = GRIDS[settings.grid](gaussian.schedule, settings.steps)
     size = batch_size or batch_for(model.shape)
     starts = range(0, num, size)
     done = 0
@@ -107,7 +110,7 @@ def sample_rows(
             if progress is not None:
                 progress(done, len(starts) * settings.steps)
 
-        stream = Stream.of(seed, ids[start : start + size], device=model.device)
+        stream = Stream.of(seed, names[start : start + size], device=model.device)
         x = process.prior(process.draw(stream, (process.columns,), step=0)[0, 0])
         denoiser: Denoiser = model.denoiser
         values = given = None

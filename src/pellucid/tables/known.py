@@ -29,6 +29,11 @@ class KnownCells:
     values: Tensor
     known: Tensor
 
+    def of(self, rows: NDArray[np.int64]) -> KnownCells:
+        """Those of some rows."""
+        index = torch.from_numpy(rows)
+        return KnownCells(self.values[index], self.known[index])
+
     def states(self, layout: Layout, rows: slice) -> tuple[Tensor, Tensor]:
         """Values and what is known of some rows, as states (B, C)."""
         return layout.state(self.values[rows]), layout.state(self.known[rows])

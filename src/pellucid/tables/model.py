@@ -75,7 +75,7 @@ class Layout:
     """Where the columns of a table stand in the states of its process.
 
     A product has numbers and categories: where a table has none of the one, a column is added that says nothing, a
-    number that is always 0 or a category that is always the first.
+    number that is a standard normal variable (0 in `state`) or a category that is always the first.
 
     Attributes:
         scores, words: how many columns of the one and of the other the table has; the flags of numbers are categories.

@@ -123,7 +123,11 @@ class TableBatches:
         some = (coins[:, :1] < self.told) & (coins[:, 2:] < coins[:, 1:2])
         u = torch.from_numpy(golden(positions, self.seed)).to(self.device)
         t = _EARLIEST + (1 - _EARLIEST) * u
-        return TableBatch(Layout.of(self.codec).state(packed), t, noise, some[:, self._column])
+        layout = Layout.of(self.codec)
+        x0 = layout.state(packed)
+        if not layout.scores:
+            x0[:, :1] = stream.normal((1,), step=3)[0, 0]
+        return TableBatch(x0, t, noise, some[:, self._column])
 
 
 def table_objective(denoiser: MixedDenoiser, batch: TableBatch) -> Tensor:
