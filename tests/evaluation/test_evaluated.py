@@ -15,9 +15,10 @@ from pellucid.cli.main import main
 from pellucid.data.arrays import Dataset, evenly
 from pellucid.evaluation import Evaluated, evaluated, kept_section, write
 from pellucid.evaluation.looks import Found
-from pellucid.evaluation.numbers import Rows, within_floor
+from pellucid.evaluation.numbers import Rows, measured, within_floor
 from pellucid.evaluation.result import read
 from pellucid.foundations.errors import UserError
+from pellucid.metrics.frechet import frechet_distance
 
 METRICS = ("kid", "precision", "recall", "coverage", "c2st_knn", "authenticity")
 
@@ -186,3 +187,23 @@ def test_bad_input_is_told_by_name(small_run: Path, parts: Any, tmp_path: Path) 
     assert "bare has no labels, so nothing is told of each class." in found.notes
     with pytest.raises(UserError, match="are training items of these models"):
         evaluated(small_run, train, **few)
+
+
+def test_only_inception_gives_an_fid(small_run: Path, parts: Any, choose: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    made, real = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (60, 80))
+    names = ["fid", "fid_infinity", "frechet"]
+    plain, refused = measured(Rows(made, real), names)
+    assert [scored.name for scored in plain] == ["frechet"]
+    assert set(refused) == {"fid", "fid_infinity"}
+    assert all("Inception" in why for why in refused.values())
+    found, _ = measured(Rows(made, real, inception=True), names)
+    assert found[0].name == "fid"
+    assert found[0].value == pytest.approx(frechet_distance(made, real), rel=1e-12)  # with its bias, as published ones
+    every, refused = measured(Rows(made[:5], real, inception=True), None)
+    assert "needs more than 4 items" not in refused.get("fid", "")  # 5 items are enough for 4 features
+    assert "frechet" not in {scored.name for scored in every} | set(refused)
+    _, refused = measured(Rows(made[:4], real, inception=True), ["fid"])
+    assert "needs more than 4 items in each sample" in refused["fid"]
+    with pytest.raises(UserError, match="does not bring: give --weights FILE"):
+        evaluated(small_run, num=32, features="inception", items=0)

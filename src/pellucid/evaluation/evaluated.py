@@ -21,7 +21,7 @@ from ..data.codecs import Codec
 from ..foundations.errors import UserError
 from ..report import Shown
 from ..score import Score
-from .features import Look, Sight, compared, look
+from .features import INCEPTION, Look, Sight, compared, look
 from .kept import Shards
 from .looks import Shows
 from .numbers import NUMBERS, Judged, Rows, by_class, joined, measured
@@ -181,7 +181,8 @@ class Seen:
         )
         assert real is not None
         words, change = compared(self.way, real, made)
-        return Rows(change(made), change(real), None if train is None else change(train)), words
+        known = None if train is None else change(train)
+        return Rows(change(made), change(real), known, self.way.name == INCEPTION), words
 
     def _features(self, x: Tensor, of: Mapping[str, Any], say: Progress) -> Tensor:
         if not self.way.costly:

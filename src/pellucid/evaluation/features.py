@@ -25,7 +25,9 @@ from ..foundations.durable import write_atomic
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..metrics.classifier import Classifier, read_classifier, train_classifier
+from ..metrics.efficientnet import efficientnet
 from ..metrics.features import PCA, Features, Network, features_of, raw
+from ..metrics.inception import read_inception
 from ..train.checkpoint import weights_hash
 from .kept import key
 
@@ -190,4 +192,36 @@ def _of(network: nn.Module) -> dict[str, Any]:
     return {"weights": weights_hash(dict(network.state_dict()))}
 
 
-LOOKS: Registry[Callable[[Sight], Look]] = Registry("features", {"raw": _raw, "pca": _pca, "classifier": _classifier})
+def _efficientnet(sight: Sight) -> Look:
+    network = efficientnet(max(_pictures_only("efficientnet", sight)))
+    words = f"the features of EfficientNet-Lite0, trained on ImageNet, at {network.side} pixels"
+    return Look("efficientnet", words, Network(network, batch_size=32), {"side": network.side}, costly=True)
+
+
+def _inception(sight: Sight) -> Look:
+    _pictures_only(INCEPTION, sight)
+    if sight.weights is None:
+        raise UserError(
+            "inception features need the published weights, which pellucid does not bring: give --weights FILE "
+            "(pt_inception-2015-12-05-6726825d.pth, or the same as .safetensors)"
+        )
+    network = read_inception(sight.weights)
+    words = f"the features of the Inception network with the weights {sight.weights.name}"
+    return Look(INCEPTION, words, Network(network, batch_size=32), _of(network), costly=True, as_it_is=True)
+
+
+def _pictures_only(name: str, sight: Sight) -> tuple[int, ...]:
+    """Height and width.
+
+    Raises:
+        UserError: items that are no pictures.
+    """
+    if not sight.pictures:
+        raise UserError(f"{name} features are of pictures, and these are {sight.held.codec.kind} items: ask for pca")
+    return sight.held.shape[1:]
+
+
+LOOKS: Registry[Callable[[Sight], Look]] = Registry(
+    "features",
+    {"raw": _raw, "pca": _pca, "classifier": _classifier, "efficientnet": _efficientnet, INCEPTION: _inception},
+)

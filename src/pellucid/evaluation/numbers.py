@@ -19,6 +19,7 @@ from ..foundations.registry import Registry
 from ..metrics.base import Scored, order, share
 from ..metrics.classifier import predict
 from ..metrics.diversity import class_score_infinity
+from ..metrics.frechet import frechet
 from ..metrics.novelty import authenticity, feature_likelihood, is_authentic
 from ..metrics.summary import METRICS
 from .kept import Progress
@@ -35,11 +36,13 @@ class Rows:
     Attributes:
         made, real: of generated and of held-out items, (N, K) and (M, K).
         train: of training items, (T, K); None where they are gone.
+        inception: whether they are the features of the network that an FID is of.
     """
 
     made: Tensor
     real: Tensor
     train: Tensor | None = None
+    inception: bool = False
 
     def of(self, made: Tensor, real: Tensor) -> Rows:
         """The rows at the given places, without training items."""
@@ -76,6 +79,23 @@ def _authenticity(rows: Rows, seed: int) -> Scored:
     return replace(found, floor=floor, warnings=(*found.warnings, words))
 
 
+def _fid(rows: Rows, seed: int) -> Scored:
+    """As everyone computes it: with its bias, so that it may be compared with theirs at the same number of samples."""
+    if not rows.inception:
+        raise UserError("an FID is of the Inception network alone: give --features inception --weights FILE")
+    return replace(frechet(rows.made, rows.real, seed=seed, most_parts=1), name="fid")
+
+
+def _fid_infinity(rows: Rows, seed: int) -> Scored:
+    if not rows.inception:
+        raise UserError("an FID is of the Inception network alone: give --features inception --weights FILE")
+    found = frechet(rows.made, rows.real, seed=seed)
+    if found.warnings:
+        size = rows.made.shape[1]
+        raise UserError(f"the line to samples without end needs {8 * size:,} items on either side")
+    return replace(found, name="fid_infinity")
+
+
 def _feature_likelihood(rows: Rows, seed: int) -> Scored:
     return feature_likelihood(rows.made, rows.real, train=rows.train, seed=seed)
 
@@ -84,6 +104,8 @@ NUMBERS: Registry[Callable[[Rows, int], Scored]] = Registry(
     "metric",
     {
         **{name: (_on_equal_sizes if name in EQUAL_SIZES else _on_all)(name) for name in METRICS},
+        "fid": _fid,
+        "fid_infinity": _fid_infinity,
         "authenticity": _authenticity,
         "feature_likelihood": _feature_likelihood,
     },
@@ -98,7 +120,9 @@ def measured(
     Raises:
         UserError: an unknown name.
     """
-    chosen = list(NUMBERS if names is None else names)
+    # Of Inception's features the Frechet distance has a name of its own, and of no other features.
+    without = ("frechet",) if rows.inception else ("fid", "fid_infinity")
+    chosen = [name for name in NUMBERS if name not in without] if names is None else list(names)
     functions = {name: NUMBERS[name] for name in chosen}
     results: list[Scored] = []
     refused: dict[str, str] = {}

@@ -96,7 +96,7 @@ def frechet_error(generated: Tensor, real: Tensor) -> float:
     return math.sqrt(float(psi_x.var() / len(x) + psi_y.var() / len(y)))
 
 
-def frechet(generated: Tensor, real: Tensor, *, seed: int = 0) -> Scored:
+def frechet(generated: Tensor, real: Tensor, *, seed: int = 0, most_parts: int = _PARTS) -> Scored:
     """The Frechet distance, corrected for the size of the samples, in squared units of the features.
 
     Where the samples hold fewer than 8 items for each feature the correction is left out and the value says so.
@@ -105,6 +105,7 @@ def frechet(generated: Tensor, real: Tensor, *, seed: int = 0) -> Scored:
         generated: (N, *) items or features.
         real: (M, *).
         seed: of the parting and the halves.
+        most_parts: that the correction takes; 1 leaves it out.
 
     Raises:
         UserError: as `two_samples`; and no more items than features, where a covariance is singular.
@@ -118,10 +119,11 @@ def frechet(generated: Tensor, real: Tensor, *, seed: int = 0) -> Scored:
         )
     warnings: tuple[str, ...] = ()
     # Halves of the real sample are corrected as the whole is, so that the floor is of the same kind.
-    parts = min(_PARTS, least // (2 * _PER_DIMENSION * size), least // 16)
+    parts = min(most_parts, least // (2 * _PER_DIMENSION * size), least // 16)
     if parts < 2:
         parts = 1
-        warnings = (f"not corrected for its bias: {least:,} items are few for {size:,} features, compare the floor",)
+        why = f": {least:,} items are few for {size:,} features" if most_parts > 1 else ""
+        warnings = (f"not corrected for its bias{why}, compare the floor",)
 
     return squared_distance(
         "frechet",
