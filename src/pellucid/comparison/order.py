@@ -59,6 +59,13 @@ QUANTITIES: dict[str, Quantity] = {
     "latent, probability-flow ODE": Quantity(
         "latent ODE", True, "bound by a draw of the latent, whose density is taken along the ODE"
     ),
+    "annealed importance sampling": Quantity(
+        "AIS", False, "estimate by the energy and a normaliser found by annealed importance sampling"
+    ),
+    "thermodynamic integration": Quantity(
+        "TI", False, "estimate by the energy and a normaliser found by thermodynamic integration"
+    ),
+    "learned normaliser": Quantity("NCE", False, "estimate by the energy and the normaliser that training found"),
 }
 
 
