@@ -74,9 +74,11 @@ LINES: list[set[str]] = [
     {"run_report"},
     {"verified_run", "autoencoders.report", "latents.report", "classifiers.report", "energies.report", "comparison"},
     {"evaluation"},
+    {"audit.pictures", "audit.report"},
+    {"audit.run"},
     {"series.report"},
     {"tokens.yardsticks"},
-    {"tokens.report", "tokens.verified"},
+    {"tokens.report", "tokens.verified", "tables.report"},
     {"reporting"},
     {"recipes"},
     # The face and L5
