@@ -13,8 +13,9 @@ from .classifiers.model import CLASSIFIER, classifier_from_stored
 from .energies.ebm import EBM, ebm_from_stored
 from .foundations.registry import Registry
 from .model import DIFFUSION, SYMBOLS, Stored, from_stored, read
-from .tables.model import TABLE, table_from_stored
+from .tables.model import table_from_stored
 from .tokens.model import tokens_from_stored
+from .train.run import TABLE
 
 
 class Reader(Protocol):

@@ -27,9 +27,10 @@ from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluatio
 from .run_report import card_of
 from .sampling import labels_for
 from .series.report import MARK, evaluate_series, series_sections
+from .tables.report import report_table
 from .tokens.report import report_tokens
 from .train.card import Card, write_card
-from .train.run import DENOISERS, TOKENS, Run
+from .train.run import DENOISERS, TABLE, TOKENS, Run
 from .train.start import open_split
 from .verified_run import kept as verification
 
@@ -47,7 +48,9 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     if run.kind in TOKENS:
         return report_tokens(path)
     if run.kind not in DENOISERS:
-        return {CLASSIFIER: report_classifier, EBM: report_ebm}.get(run.kind, report_autoencoder)(path)
+        return {CLASSIFIER: report_classifier, EBM: report_ebm, TABLE: report_table}.get(run.kind, report_autoencoder)(
+            path
+        )
     model = load(path)
     kept = read_evaluation(run.path)
     if judgement is not None:

@@ -1,4 +1,4 @@
-"""Known columns: the exact denoiser under them against Bayes' rule, and what solvers then sample against the exact law."""
+"""Known columns: the exact denoiser under them against Bayes' rule, and what solvers sample against the exact law."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLES = torch.tensor([[[0.7, 0.2, 0.1], [0.8, 0.2, 0.0]], [[0.1, 0.3, 0.6], [0.
 WEIGHTS = torch.tensor([0.35, 0.65], dtype=F64)
 
 
-def law(symbols=absorbing(4)):
+def law(symbols):
     process = Product((Field("numbers", Gaussian(Rectified()), 2), Field("categories", symbols, 2)))
     return MixedOracle(process, MEANS, VARIANCES, TABLES, WEIGHTS)
 
@@ -64,7 +64,8 @@ def test_bayes_by_hand(symbols):
 
 @pytest.mark.parametrize("told", ["number", "category"])
 def test_solvers_sample_the_exact_conditional_law(told):
-    oracle, count, process = law(), 6000, law().process
+    oracle, count = law(absorbing(4)), 6000
+    process = oracle.process
     values = torch.tensor([0.1, 0.0, 0.0, 0.0], dtype=F64).expand(count, -1)
     known = torch.zeros(count, 4, dtype=torch.bool)
     known[:, 0 if told == "number" else 2] = True
@@ -89,6 +90,6 @@ def test_solvers_sample_the_exact_conditional_law(told):
 
 
 def test_refusals():
-    oracle = law()
+    oracle = law(absorbing(4))
     with pytest.raises(UserError, match="rows have 4 columns"):
         Known(oracle, torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.bool))

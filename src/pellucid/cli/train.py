@@ -110,7 +110,7 @@ def _closing(finished: Any, as_json: bool) -> int:
     """The report, the next step, and the exit code."""
     from ..report import read_evaluation
     from ..reporting import report_run
-    from ..train.run import DENOISERS, TOKENS
+    from ..train.run import DENOISERS, TABLE, TOKENS
     from .console import say, say_json
 
     path = finished.run.path
@@ -126,7 +126,7 @@ def _closing(finished: Any, as_json: bool) -> int:
         say_json({"run": str(path), "report": str(page), **state.to_json()})
     else:
         say(f"trained on {state.items:,} items in {state.seconds:.0f} s. Report: {page}")
-        if finished.run.kind in (*DENOISERS, *TOKENS):
+        if finished.run.kind in (*DENOISERS, *TOKENS, TABLE):
             say(f"Sample it: {shlex.join(['pellucid', 'sample', str(path)])}")
         else:
             for verdict in read_evaluation(path).verdicts:

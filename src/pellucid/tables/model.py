@@ -23,8 +23,7 @@ from ..model import MODEL, Stored, make_process, read
 from ..nn.rows import Rows, RowsSpec
 from ..processes.categorical import CATEGORICALS
 from ..processes.product import Field, Product
-
-TABLE = "table"
+from ..train.run import TABLE
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from pellucid.foundations.errors import UserError, closest
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 LOCK = ".lock"
+TABLE = "table"  # kind whose model is a denoiser of rows
 TOKENS = ("tokens", "prior")  # kinds whose model is a denoiser of symbols
 DENOISERS = ("diffusion", "latent")  # kinds whose model is a denoiser; a run that does not say its kind is the first
 

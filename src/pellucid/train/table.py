@@ -1,8 +1,10 @@
 r"""Training a joint denoiser of a table's columns.
 
 A row becomes a state by a draw for each cell of a number from its span of levels (see `data.table_schema`), so that
-scores are normal and continuous; a missing one is a normal variable of its own. Numbers and categories are corrupted at
-one time t, uniform in (0, 1]. Of half of the rows, some columns are known: each column of the table with a probability
+scores are normal and continuous; a missing one is a normal variable of its own. Then they are blurred a little, z to
+(1 - h^2)^(1/2) z + h e with e normal and h = N^(-1/3) for N rows: columns keep their laws, correlations shrink by
+h^2, and finer structure than few rows can tell is not learned by heart. Numbers and categories are corrupted at one
+time t, uniform in (0, 1]. Of half of the rows, some columns are known: each column of the table with a probability
 that is itself uniform. Those are shown as they are, and the others learned given them, so that the one network is the
 denoiser of every conditional law of its columns (it averages over masks; Tashiro et al., "CSDI: Conditional Score-based
 Diffusion Models for Probabilistic Time Series Imputation", 2021, section 4.3, "random strategy").
@@ -14,6 +16,7 @@ end; what minimises the loss is the same.)
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,12 +77,14 @@ class TableBatches:
 
     Attributes:
         told: how often some columns of a row are known.
+        blur: h.
     """
 
     data: Dataset
     process: Product
     seed: int
-    told: float = _TOLD
+    told: float = 0.0
+    blur: float = 0.0
     device: torch.device | str = "cpu"
     adaptive: bool = False
 
@@ -118,7 +123,10 @@ class TableBatches:
         low, width = self._spans
         packed = self._packed[rows].double()
         level = low[rows] + width[rows] * stream.fine_uniform((low.shape[1],), step=1)[0, 0]
-        packed[:, : low.shape[1]] = torch.special.ndtri(level.clamp(_EDGE, 1 - _EDGE))
+        scores = torch.special.ndtri(level.clamp(_EDGE, 1 - _EDGE))
+        if self.blur:
+            scores = math.sqrt(1 - self.blur**2) * scores + self.blur * stream.normal((low.shape[1],), step=4)[0, 0]
+        packed[:, : low.shape[1]] = scores
         coins = stream.uniform((columns + 2,), step=2)[0, 0]
         some = (coins[:, :1] < self.told) & (coins[:, 2:] < coins[:, 1:2])
         u = torch.from_numpy(golden(positions, self.seed)).to(self.device)
@@ -166,8 +174,8 @@ class Tables(Kind):
         process = make_product(config.process, describe(config, found.train))
         held = subseed(settings.seed, "held-out")
         return Prepared(
-            batches=TableBatches(found.train, process, settings.seed, device=device),
-            held=TableBatches(found.held, process, held, 0.0, device) if len(found.held) else None,
+            batches=TableBatches(found.train, process, settings.seed, _TOLD, len(found.train) ** (-1 / 3), device),
+            held=TableBatches(found.held, process, held, device=device) if len(found.held) else None,
             label_names=(),
             dataset=found.train,
             data_facts=found.facts,
