@@ -48,9 +48,8 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     if run.kind in TOKENS:
         return report_tokens(path)
     if run.kind not in DENOISERS:
-        return {CLASSIFIER: report_classifier, EBM: report_ebm, TABLE: report_table}.get(run.kind, report_autoencoder)(
-            path
-        )
+        own = {CLASSIFIER: report_classifier, EBM: report_ebm, TABLE: report_table}
+        return own.get(run.kind, report_autoencoder)(path)
     model = load(path)
     kept = read_evaluation(run.path)
     if judgement is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ def inspect_data(
     channels: int | None = None,
     labels: str | None = None,
     sheet: Path | None = None,
+    schema: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Show what a data set holds: counts, sizes, labels, what would be left out and why, and a contact sheet.
@@ -32,10 +34,14 @@ def inspect_data(
         A csv with the columns file and label.
     sheet
         Where to write the contact sheet, a new .png file.
+    schema
+        Of a table: where to write what its columns are, a new .yaml file to edit and to train with: pellucid train
+        table DATA --config FILE.
     json
         Print as JSON.
     """
     from ..data.inspect import contact_sheet, inspect
+    from ..data.table_inspect import columns_in_words, table_of, write_schema
     from ..foundations.errors import UserError
     from .console import say, say_json, steps_view
 
@@ -45,6 +51,12 @@ def inspect_data(
         given = {"size": size, "channels": channels, "labels": labels}
         found = inspect(path, progress=update, **{k: v for k, v in given.items() if v is not None})
     values: dict[str, Any] = found.to_json()
+    if schema is not None:
+        table = table_of(path)
+        if table is None:
+            raise UserError(f"--schema is for tables, .csv files with a header, and {path} is none: leave it out")
+        write_schema(table, schema)
+        values["schema"] = str(schema)
     if sheet is not None:
         contact_sheet(found.dataset).save(sheet, format="PNG")
         values["sheet"] = str(sheet)
@@ -69,6 +81,15 @@ def inspect_data(
         say(f"  left out  {rejected.path}: {rejected.reason}")
     if sheet is not None:
         say(f"  at one look: {sheet}")
+    if found.dataset.codec.kind == "points":
+        with suppress(UserError):  # points without a header are no table
+            table = table_of(path)
+            if table is not None:
+                say("  as a table (pellucid train table):")
+                for name, sentence in columns_in_words(table).items():
+                    say(f"    {name:<9} {sentence}")
+    if schema is not None:
+        say(f"  columns in {schema}: edit it, and train with --config {schema}")
     return 0
 
 

@@ -15,16 +15,27 @@ from PIL import Image
 
 from ..foundations.errors import UserError
 from .arrays import Dataset, item_hashes, slices
+from .codecs import SignalCodec
 from .folder import Progress, load_folder
 from .grid import picture_grid
 from .images import Rejected
 from .open import open_dataset
 from .survey import Survey, survey_folder
+from .table_codec import TableCodec
+from .table_inspect import columns_in_words, table_of
 from .tokens import TokenCodec
 
 _CAPTIONED = 96  # pixels: a picture over a caption is about so wide
 _WIDEST = 16  # pictures in a row of a contact sheet with labels
 _RANGES_LISTED = 32  # value ranges are listed column by column up to this many columns, else as one
+_NOUNS = {
+    "image": "pictures",
+    "points": "points",
+    "signal": "signals",
+    "series": "series",
+    "tokens": "texts",
+    "table": "rows of a table",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Inspection:
         formats: for folders, how many files of each format.
         modes: for folders, how many files of each of Pillow's modes.
         labels: how many items of each label; empty where there are none.
-        conditions: what else items can be asked for by, in words, by name.
+        conditions: what else items can be asked for by, in words, by name; of tables their columns.
         duplicates: items that equal an earlier one, byte by byte.
         value_range: (min, max) of all values, or of each column or channel where there are at most 32; () of texts.
         rejected: what was left out, and why.
@@ -90,13 +101,19 @@ def inspect(source: str | Path, *, progress: Progress | None = None, **options: 
         survey = survey_folder(path, labels_csv=labels)
         ds = load_folder(path, options.get("size"), options.get("channels"), labels, progress=progress, survey=survey)
     else:
-        ds = open_dataset(source, progress=progress, **options)
+        try:
+            ds = open_dataset(source, progress=progress, **options)
+        except UserError:
+            table = None if options else table_of(source)  # not of points alone: then of columns of all kinds
+            if table is None:
+                raise
+            ds = table
     return describe(ds, str(source), survey)
 
 
 def describe(ds: Dataset, source: str, survey: Survey | None = None) -> Inspection:
     """The description of a data set that is already open."""
-    noun = {"image": "pictures", "points": "points", "signal": "signals", "tokens": "texts"}.get(ds.codec.kind, "items")
+    noun = _NOUNS.get(ds.codec.kind, "items")
     path = Path(source).expanduser()
     if survey is not None:
         what = "folder of pictures"
@@ -120,9 +137,11 @@ def describe(ds: Dataset, source: str, survey: Survey | None = None) -> Inspecti
         formats=dict(Counter(header.format for header in headers).most_common()),
         modes=dict(Counter(header.mode for header in headers).most_common()),
         labels={name: counts[i] for i, name in enumerate(ds.label_names)},
-        conditions={column.part.name: column.part.sentence() for column in ds.columns},
+        conditions=columns_in_words(ds)
+        if isinstance(ds.codec, TableCodec)
+        else {column.part.name: column.part.sentence() for column in ds.columns},
         duplicates=len(ds) - len(np.unique(item_hashes(ds.items))),
-        value_range=() if isinstance(ds.codec, TokenCodec) else _ranges(ds),
+        value_range=() if isinstance(ds.codec, TokenCodec | TableCodec) else _ranges(ds),
         rejected=ds.rejected,
         notes=(*ds.notes, *_of_texts(ds)),
         dataset=ds,
@@ -148,9 +167,9 @@ def _ranges(ds: Dataset) -> tuple[tuple[float, float], ...]:
     lows, highs = [], []
     for part in slices(ds.items):
         flat = part.reshape(len(part), ds.shape[0], -1) if by_column else part.reshape(len(part), 1, -1)
-        lows.append(flat.min(axis=(0, 2)))
-        highs.append(flat.max(axis=(0, 2)))
-    return tuple((float(a), float(b)) for a, b in zip(np.min(lows, axis=0), np.max(highs, axis=0), strict=True))
+        lows.append(np.fmin.reduce(flat, axis=(0, 2)))  # what is missing (NaN) has no say
+        highs.append(np.fmax.reduce(flat, axis=(0, 2)))
+    return tuple((float(a), float(b)) for a, b in zip(np.fmin.reduce(lows), np.fmax.reduce(highs), strict=True))
 
 
 def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = None) -> Image.Image:
@@ -167,6 +186,8 @@ def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = 
     """
     if n < 1:
         raise ValueError(f"n must be >= 1, got {n}")
+    if isinstance(ds.codec, TableCodec):
+        raise UserError("a table has no contact sheet: train one, and its page shows every column")
     if isinstance(ds.codec, TokenCodec):
         raise UserError("texts have no contact sheet: their description quotes some of them")
     if ds.codec.kind != "image":
@@ -209,12 +230,20 @@ def _plot(ds: Dataset, n: int) -> Image.Image:
     figure = Figure(figsize=(6, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    chosen = _spread(np.arange(len(ds)), n if ds.codec.kind == "signal" else max(n, 5000))
+    signals = isinstance(ds.codec, SignalCodec)
+    chosen = _spread(np.arange(len(ds)), n if signals else max(n, 5000))
     items = np.asarray(ds.items[chosen])
     colours = "C0" if ds.labels is None else [f"C{label % 10}" for label in ds.labels[chosen]]
-    if ds.codec.kind == "signal":
-        for i, signal in enumerate(items):
-            axes.plot(signal.T, color=colours if isinstance(colours, str) else colours[i], alpha=0.5, lw=0.8)
+    if signals:
+        labels = [None] * len(chosen) if ds.labels is None else [ds.label_names[label] for label in ds.labels[chosen]]
+        for i, (signal, label) in enumerate(zip(items, labels, strict=True)):
+            colour = colours if isinstance(colours, str) else colours[i]
+            lines = axes.plot(signal.T, color=colour, alpha=0.5, lw=0.8)
+            if label not in labels[:i]:
+                lines[0].set_label(label)
+        axes.set_xlabel("step")
+        if ds.labels is not None:
+            axes.legend(title="class", fontsize=8, title_fontsize=8)
     elif ds.shape[0] == 1:
         axes.hist(items[:, 0], bins=60)
     else:

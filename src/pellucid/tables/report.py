@@ -53,7 +53,7 @@ def report_table(path: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class _Made:
-    """What was made for the page: rows, and what was measured of them as numbers, verdicts, a picture and JSON values."""
+    """What was made for the page: rows, and what was measured of them."""
 
     rows: NDArray[np.float32]
     numbers: tuple[Measured, ...] = ()
