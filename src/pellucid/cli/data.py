@@ -69,8 +69,9 @@ def inspect_data(
     for name in ("formats", "modes", "labels"):
         if values[name]:
             say(f"  {name:<9} " + ", ".join(f"{key} {count:,}" for key, count in values[name].items()))
+    width = max([9, *map(len, found.conditions)])
     for name, sentence in found.conditions.items():
-        say(f"  {name:<9} {sentence}")
+        say(f"  {name:<{width}} {sentence}")
     ranges = ", ".join(f"{low:g} to {high:g}" for low, high in found.value_range[:8])
     if ranges:
         say(f"  values    {ranges}{', ...' if len(found.value_range) > 8 else ''}")
@@ -86,8 +87,9 @@ def inspect_data(
             table = table_of(path)
             if table is not None:
                 say("  as a table (pellucid train table):")
-                for name, sentence in columns_in_words(table).items():
-                    say(f"    {name:<9} {sentence}")
+                words = columns_in_words(table)
+                for name, sentence in words.items():
+                    say(f"    {name:<{max(map(len, words))}} {sentence}")
     if schema is not None:
         say(f"  columns in {schema}: edit it, and train with --config {schema}")
     return 0

@@ -18,7 +18,8 @@ from .tables import open_table
 _SUFFIXES = (".csv", ".tsv")
 _HEAD = (
     "# What each column of the table is: edit a kind and train with --config THIS.yaml.\n"
-    f"# Kinds: {', '.join(KINDS)}. A constant is written out as it is, what is left out is left empty.\n"
+    f"# Kinds: {', '.join(KINDS)}.\n"
+    "# A constant is written out as it is; what is left out is left empty.\n"
 )
 
 
@@ -59,5 +60,5 @@ def write_schema(table: Dataset, file: Path) -> None:
         raise UserError(f"{file} exists, and nothing is overwritten: give another name")
     words = columns_in_words(table)
     kinds = {one.name: one.kind for one in codec.fields}
-    told = {f"data.columns.{name}": text.partition(", ")[2] or text for name, text in words.items()}
+    told = {f"data.columns.{name}": text.partition(", ")[2] for name, text in words.items()}
     write_atomic(file, _HEAD + yamlfile.dump({"data": {"columns": kinds}}, told))

@@ -184,6 +184,9 @@ def infer(name: str, cells: Sequence[str], kind: str | None = None) -> Field:
     if not present or kind == "left out":
         return Field(name, "left out", missing=missing)
     distinct = Counter(present)
+    if kind == "constant" and (len(distinct) > 1 or missing):
+        other = next((cell for cell in distinct if cell != present[0]), "")
+        raise UserError(f"the column {name!r} is no constant: cells say {present[0]!r} and {other!r}")
     if kind == "constant" or (kind is None and len(distinct) == 1 and not missing):
         return Field(name, "constant", cell=present[0])
     if kind in (None, "number", "integer"):
