@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-BENCHMARKS = ["imports", "nfe", "overhead", "product", "restore_oracles", "time_to_quality", "train_speed"]
+BENCHMARKS = ["imports", "nfe", "overhead", "product", "restore_oracles", "tables", "time_to_quality", "train_speed"]
 
 
 def listing() -> dict[str, int]:
