@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,7 @@ class DataSettings(Section):
     """What to learn from."""
 
     source: str | None = Field(None, description="a folder, a file, or the name of a built-in set")
+    kind: Literal["series"] | None = Field(None, description='"series": read it as such; by the data if absent')
     size: Count | None = Field(None, description="side of the pictures; by the data's rule if absent")
     channels: Count | None = Field(None, description="1 (grey) or 3 (colour); by the data if absent")
     labels: str | None = Field(None, description="a csv with the columns file and label")
@@ -46,9 +47,17 @@ class DataSettings(Section):
         None, description="folder of a transformers model that reads texts; learned if absent"
     )
     holdout: Fraction = Field(0.1, description="fraction of the items held out, by hash")
+    canaries: int = Field(0, ge=0, description="marked items to put in 1, 10 and 100 times in turn, for an audit")
+    shadow: tuple[int, int] | None = Field(
+        None, description="k, n: of n models, each item is learned by half: the k-th"
+    )
     flip: bool = Field(False, description="mirror pictures at random while training")
     symbols: str | None = Field(None, description='of texts: "characters", "bytes", "pieces" or "500-pieces"')
-    length: Count | None = Field(None, description="of texts: symbols of the longest item")
+    length: Count | None = Field(
+        None,
+        description="of texts: symbols of the longest item; of series in a csv: steps of the windows it is cut into",
+    )
+    missing: bool = Field(False, description="of series: values may be missing (NaN, ?, empty cells)")
     cut: str | None = Field(None, description='of a text file: "lines" or "windows"')
 
 

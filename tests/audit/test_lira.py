@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from pellucid.audit.lira import inclusions, lira
+from pellucid.audit.lira import lira
 from pellucid.audit.roc import curve
+from pellucid.data.halves import inclusions
 from pellucid.foundations.errors import UserError
+
+
+def halves(num_shadows: int, num_items: int, seed: int) -> Tensor:
+    """Which of so many items each model is trained on."""
+    hashes = np.random.default_rng(seed).integers(0, 2**63, num_items, dtype=np.uint64)
+    return torch.from_numpy(inclusions(num_shadows, hashes))
 
 
 def shadowed(num_shadows: int, num_items: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Errors of a model and of its shadows: each item has its own mean of deviation 3, and 1.5 less where seen."""
     generator = torch.Generator().manual_seed(seed)
-    included = inclusions(num_shadows + 2, num_items, seed)
+    included = halves(num_shadows + 2, num_items, seed)
     own = 3 * torch.randn(num_items, generator=generator, dtype=torch.float64)
     noise = torch.randn(num_shadows + 2, num_items, generator=generator, dtype=torch.float64)
     errors = own + noise - 1.5 * included
@@ -42,7 +50,7 @@ def test_equal_laws_have_the_ratio_of_the_closed_form() -> None:
 
 
 def test_every_item_is_in_half_of_the_shadow_models() -> None:
-    found = inclusions(8, 500, 3)
+    found = halves(8, 500, 3)
     assert found.sum(0).tolist() == [4] * 500
     # Each model has about half of the items: deviation sqrt(500)/2 = 11; four of them.
     assert (found.sum(1) - 250).abs().max() < 45
@@ -52,4 +60,4 @@ def test_items_that_no_shadow_left_out_are_refused() -> None:
     with pytest.raises(UserError, match="2 items were in all shadow models"):
         lira(torch.zeros(2), torch.zeros(3, 2), torch.ones(3, 2, dtype=torch.bool))
     with pytest.raises(UserError, match="even number"):
-        inclusions(3, 10, 0)
+        halves(3, 10, 0)

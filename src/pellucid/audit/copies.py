@@ -13,9 +13,14 @@ seen: M held-out ones, whose r has the law that r(g) has where the model made ne
 is a valid p-value whatever that law is (Vovk et al., "Algorithmic Learning in a Random World", 2005, on conformal
 p-values), and the items with p <= a are flagged at a false-alarm rate of at most a.
 
-A second look needs no such law. With a random part of the training set as large as the held-out one, a model that does
-not know its training items makes items that are nearer to it as often as to the held-out ones, also a model whose items
-are blurred or few: by symmetry the share that is nearer to the training part is then 1/2.
+Two further looks need no such law: with a random part of the training set as large as the held-out one, both sides are
+exchangeable for a model that does not know its training items, also where its items are blurred or few.
+
+* The share of items that are nearer to the training part is 1/2 by symmetry. Items that have one neighbour in common
+  are no independent looks: with w_j items at the neighbour j, they count as (sum w_j)^2 / sum w_j^2.
+* The *control* flags copies of held-out items, which there cannot be, against the training part. If it flags more than
+  a items in a hundred, the model's items crowd together for reasons of their own, and what is flagged above says no
+  more than what goes beyond the control.
 """
 
 from __future__ import annotations
@@ -26,10 +31,10 @@ import torch
 from torch import Tensor
 
 from ..foundations.errors import UserError
-from ..foundations.measured import Measured, proportion
+from ..foundations.measured import Measured, proportion, wilson
 from ..metrics.base import order
 from .power import ALARM, chance_of, seen_rate
-from .search import Search, neighbours
+from .search import Found, Search, neighbours
 
 NEIGHBOURS = 50
 LEVEL = 0.01
@@ -40,7 +45,7 @@ class Copies:
     """What the search for copies found.
 
     Attributes:
-        ratios: r of equation (1) of the generated items, (N,).
+        ratios, held_ratios: r of equation (1) of the generated items, (N,), and of the held-out ones, (M,).
         p: of equation (2), (N,).
         nearest, nearest_held: the nearest training and the nearest held-out item of each, (N,).
         distance, distance_held: how far they are, (N,).
@@ -51,9 +56,12 @@ class Copies:
         flagged: the indices with p <= level, the clearest first.
         rate: the share flagged.
         nearer: the share that is nearer to a training part of the held-out set's size; 1/2 without memory.
+        control: the share flagged as copies of held-out items; None where the training items are too few to judge it.
+        crowded: whether the control flags more than false alarms explain.
     """
 
     ratios: Tensor
+    held_ratios: Tensor
     p: Tensor
     nearest: Tensor
     nearest_held: Tensor
@@ -66,10 +74,14 @@ class Copies:
     flagged: Tensor
     rate: Measured
     nearer: Measured
+    control: Measured | None
+    crowded: bool
 
     @property
     def chance(self) -> float:
-        """The probability that false alarms alone are as many, see `power`."""
+        """The probability that false alarms alone are as many, see `power`; 1 where the control has as many."""
+        if self.crowded and self.control is not None and (self.rate.low or 0) <= (self.control.high or 1):
+            return 1.0
         return chance_of(len(self.flagged), len(self.p), self.cut, self.held)
 
     @property
@@ -114,17 +126,23 @@ def find_copies(
     if k < 2:
         raise UserError(f"copies are searched among at least 3 training items, got {len(train)}")
     found, null = search(generated, train, k), search(held, train, k)
-    beside = search(generated, held, 1)
-    ratios, held_ratios = _ratios(found.distances), _ratios(null.distances).sort().values
-    below = torch.searchsorted(held_ratios, ratios, right=True)
-    p = (1 + below) / (len(held) + 1)
+    part = train[order(len(train), seed, "copies")[: len(held)].cpu()]
+    around = min(k, len(held) - 1)
+    # Both with as many neighbours: a search by candidates looks at more of them for more neighbours.
+    beside, within = (search(generated, side, max(1, min(around, len(part)))) for side in (held, part))
+    ratios, held_ratios = _ratios(found.distances), _ratios(null.distances)
+    p, cut, threshold = _judged(ratios, held_ratios, level)
     flagged = torch.nonzero(p <= level)[:, 0]
     flagged = flagged[ratios[flagged].argsort(stable=True)]
-    part = train[order(len(train), seed, "copies")[: len(held)].cpu()]
-    side = search(generated, part, 1).distances[:, 0] < beside.distances[:, 0]
-    cut = int(level * (len(held) + 1))
+    control, crowded = None, False
+    if len(part) + 1 >= 1 / level and around >= 2:
+        other, its_cut, _ = _judged(_ratios(beside.distances), _ratios(search(part, held, around).distances), level)
+        count = int((other <= level).sum())
+        control = proportion("control", count, len(generated))
+        crowded = chance_of(count, len(generated), its_cut, len(part)) <= ALARM
     return Copies(
         ratios=ratios,
+        held_ratios=held_ratios,
         p=p,
         nearest=found.indices[:, 0],
         nearest_held=beside.indices[:, 0],
@@ -133,11 +151,34 @@ def find_copies(
         level=level,
         held=len(held),
         cut=cut,
-        threshold=float(held_ratios[cut - 1]),
+        threshold=threshold,
         flagged=flagged,
         rate=proportion("copy_rate", len(flagged), len(generated)),
-        nearer=proportion("nearer_to_training", int(side.sum()), len(generated)),
+        nearer=_nearer(within, beside),
+        control=control,
+        crowded=crowded,
     )
+
+
+def _judged(ratios: Tensor, null: Tensor, level: float) -> tuple[Tensor, int, float]:
+    """Equation (2) of each item, how many of the null's ratios lie at or below the threshold, and the threshold."""
+    ordered = null.sort().values
+    # p <= level and the place of the cut must agree also where level (M + 1) is whole but for round-off.
+    cut = int(level * (len(ordered) + 1) + 1e-9)
+    p = (1 + torch.searchsorted(ordered, ratios, right=True)) / (len(ordered) + 1)
+    return torch.where(ratios < ordered[cut - 1], p.clamp_max(level), p), cut, float(ordered[cut - 1])
+
+
+def _nearer(part: Found, held: Found) -> Measured:
+    """The share of items that are nearer to the training part, as good as that of so many independent ones."""
+    ahead = part.distances[:, 0] < held.distances[:, 0]
+    places = torch.where(ahead, part.indices[:, 0], -1 - held.indices[:, 0])
+    weights = places.unique(return_counts=True)[1].double()
+    count = max(1, round(float(weights.sum() ** 2 / weights.square().sum())))
+    share = float(ahead.double().mean())
+    low, high = wilson(round(share * count), count)
+    note = f"as good as {count:,} independent ones"
+    return Measured("nearer_to_training", share, low, high, len(ahead), note=note, share=True)
 
 
 def _ratios(distances: Tensor) -> Tensor:

@@ -69,23 +69,36 @@ def find_duplicates(items: Tensor, *, ratio: float | None = None) -> Duplicates:
         raise UserError(f"near-duplicates are looked for among at least 3 items, got {len(items)}")
     # Equal items would fill the neighbourhoods of one another: far and near are told among those that differ.
     distinct, place = torch.unique(items.flatten(1), dim=0, return_inverse=True)
-    edges = (place.new_zeros(0), place.new_zeros(0))
-    if len(distinct) > 2:
-        found = neighbours(distinct, distinct, min(_NEIGHBOURS, len(distinct) - 1), apart=True)
-        ratio = _ratio(found.distances) if ratio is None else ratio
-        first = found.distances[:, 0]
-        local, usual = first[found.indices].median(1).values, first.median()
-        scale = torch.where(local < ratio * usual, usual, local)
-        near = found.distances < ratio * scale[:, None]
-        edges = (torch.nonzero(near)[:, 0], found.indices[near])
-    left, right = (side.numpy() for side in edges)
-    graph = coo_matrix((np.ones(len(left)), (left, right)), shape=(len(distinct), len(distinct)))
-    group = connected_components(graph, directed=False)[1][place.numpy()]
+    if len(distinct) < 3:
+        return grouped(place.numpy(), ratio or 0.0)
+    found = neighbours(distinct, distinct, min(_NEIGHBOURS, len(distinct) - 1), apart=True)
+    ratio = _ratio(found.distances) if ratio is None else ratio
+    first = found.distances[:, 0]
+    local, usual = first[found.indices].median(1).values, first.median()
+    scale = torch.where(local < ratio * usual, usual, local)
+    group = connected(found.indices, found.distances < ratio * scale[:, None])
+    return grouped(group[place.numpy()], ratio)
+
+
+def usual_ratio(items: Tensor) -> float:
+    """rho of equation (1) of items, (N, *), at least three: what `find_duplicates` uses."""
+    return _ratio(neighbours(items, items, min(_NEIGHBOURS, len(items) - 1), apart=True).distances)
+
+
+def connected(indices: Tensor, near: Tensor) -> NDArray[np.int64]:
+    """A number for each item, (N,), one for all that are connected by neighbours, (N, k), where `near` says so."""
+    left, right = torch.nonzero(near)[:, 0].numpy(), indices[near].numpy()
+    graph = coo_matrix((np.ones(len(left)), (left, right)), shape=(len(near), len(near)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def grouped(group: NDArray[np.int64], ratio: float) -> Duplicates:
+    """The groups of items that have one number in common, (N,)."""
     sizes = np.bincount(group)
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.cumsum(sizes)[:-1])
     groups = sorted((tuple(int(i) for i in part) for part in parts if len(part) > 1), key=lambda g: (-len(g), g))
-    return Duplicates(tuple(groups), sizes[group], ratio or 0.0)
+    return Duplicates(tuple(groups), sizes[group], ratio)
 
 
 def _ratio(distances: Tensor) -> float:

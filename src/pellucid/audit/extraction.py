@@ -1,13 +1,20 @@
-r"""Extraction: what can be got out of a model without its training set, by drawing much and keeping what repeats.
+r"""Extraction: what can be got out of a model by drawing much and keeping what repeats.
 
-A model that invents spreads its samples; one that memorised comes back to the same item. So samples that are nearer to
-many others than samples are at large stand out: with d_m(g) the distance to the m-th nearest other sample,
+A model that invents spreads its samples; one that memorised comes back to the same item. With s(g) the distance of a
+sample to the nearest held-out item, which is how far apart items are that know nothing of one another, two samples
+belong to one clump where they are nearer than
 
-    density(g) = d_m(g) / median over g of d_m(g),                                                                   (1)
+    rho min(s(g), s(g')),                                                                                            (1)
 
-and near-duplicates among the samples are one candidate (in the place of the cliques of Carlini et al., "Extracting
-Training Data from Diffusion Models", 2023). The training set then only confirms: a candidate is extracted where most of
-its samples have one and the same training item for their nearest, and are copies of it at the audit's false-alarm rate.
+rho that of `duplicates` (in the place of the cliques of Carlini et al., "Extracting Training Data from Diffusion
+Models", 2023, whose threshold is chosen by hand). Where all samples are repeats, they have no scale of their own to
+offer; held-out items have. The tightness of a clump is told by its middle: with d_m(g) the distance to the m-th nearest
+other sample,
+
+    density(g) = d_m(g) / s(g).                                                                                      (2)
+
+The training set then only confirms: a candidate is extracted where most of its samples have one and the same training
+item for their nearest, and are copies of it at the audit's false-alarm rate.
 """
 
 from __future__ import annotations
@@ -18,10 +25,11 @@ import torch
 from torch import Tensor
 
 from .copies import Copies, find_copies
-from .duplicates import find_duplicates
+from .duplicates import connected, grouped, usual_ratio
 from .search import neighbours
 
 SIZE = 5
+_NEIGHBOURS = 20
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Candidate:
 
     Attributes:
         samples: their indices, the middle first.
-        density: of the middle, equation (1).
+        density: of the middle, equation (2).
         train: the training item that is nearest to most of them.
         p: the median of those samples' p-values as copies, see `copies`; 1 where it is not the nearest of most.
         extracted: whether p is within the audit's rate.
@@ -55,13 +63,16 @@ def extract(
         seed: of `find_copies`.
 
     Raises:
-        UserError: as `find_copies` and `find_duplicates`.
+        UserError: as `find_copies`.
     """
     found = find_copies(generated, train, held, seed=seed) if copies is None else copies
-    near = neighbours(generated, generated, min(size - 1, len(generated) - 1), apart=True).distances[:, -1]
-    density = near / near.median().clamp_min(1e-300)
+    if len(generated) < size:
+        return ()
+    near = neighbours(generated, generated, min(_NEIGHBOURS, len(generated) - 1), apart=True)
+    usual = found.distance_held
+    limit = usual_ratio(held) * torch.minimum(usual[:, None], usual[near.indices])
     candidates = []
-    for group in find_duplicates(generated).groups:
+    for group in grouped(connected(near.indices, near.distances < limit), 0.0).groups:
         if len(group) < size:
             continue
         inside = generated[list(group)].flatten(1).double()
@@ -72,5 +83,6 @@ def extract(
         item = int(nearest.mode().values)
         its = found.p[list(group)][nearest == item]
         p = float(its.median()) if 2 * len(its) > len(group) else 1.0
-        candidates.append(Candidate((at, *rest), float(density[at]), item, p, p <= found.level))
+        density = float(near.distances[at, min(size - 1, near.distances.shape[1]) - 1] / usual[at].clamp_min(1e-300))
+        candidates.append(Candidate((at, *rest), density, item, p, p <= found.level))
     return tuple(sorted(candidates, key=lambda candidate: candidate.density))

@@ -12,7 +12,6 @@ variance is known badly: it is drawn towards that of all items as a sample of as
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..foundations.errors import UserError
@@ -59,16 +58,3 @@ def _law(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _log_normal(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     return -0.5 * ((x - mean).square() / variance + variance.log())
-
-
-def inclusions(num_shadows: int, num_items: int, seed: int) -> Tensor:
-    """Which items each shadow model is trained on, (S, N): every item in half of them, the halves at random.
-
-    Raises:
-        UserError: an odd number of shadow models, or none.
-    """
-    if num_shadows < 2 or num_shadows % 2:
-        raise UserError(f"each item is in half of the shadow models: train an even number of them, not {num_shadows}")
-    generator = torch.Generator().manual_seed(seed % (1 << 63))
-    rank = torch.rand(num_shadows, num_items, generator=generator).argsort(dim=0).argsort(dim=0)
-    return rank < num_shadows // 2

@@ -31,31 +31,39 @@ def shifted(x: Tensor, y: Tensor, k: int) -> Found:
     small = _small(y)
     plain, mirrored = neighbours(_small(x), small, more), neighbours(_small(x.flip(-1)), small, more)
     candidates = torch.cat([plain.indices, mirrored.indices], dim=1)
-    inside = y[..., _SHIFT:-_SHIFT, _SHIFT:-_SHIFT].flatten(1).float().cpu()
-    step = max(1, _BLOCK // (candidates.shape[1] * inside.shape[1]))
-    parts = [_least(x[i : i + step].float().cpu(), inside, candidates[i : i + step]) for i in range(0, len(x), step)]
-    distances = torch.cat(parts)
     # A picture that is a candidate on both ways counts once.
-    ordered = candidates.argsort(dim=1, stable=True)
-    names = candidates.gather(1, ordered)
+    names = candidates.sort(dim=1).values
     again = torch.zeros_like(names, dtype=torch.bool)
     again[:, 1:] = names[:, 1:] == names[:, :-1]
-    distances = distances.gather(1, ordered).masked_fill(again, torch.inf)
-    best = distances.argsort(dim=1, stable=True)[:, :k]
-    return Found(distances.gather(1, best), names.gather(1, best))
+    inside = y[..., _SHIFT:-_SHIFT, _SHIFT:-_SHIFT].flatten(1).float().cpu()
+    step = max(1, _BLOCK // ((names.shape[1] + 2 * (2 * _SHIFT + 1) ** 2) * inside.shape[1]))
+    parts = [
+        _nearest(x[i : i + step].float().cpu(), inside, names[i : i + step], again[i : i + step], k)
+        for i in range(0, len(x), step)
+    ]
+    return Found(torch.cat([part.distances for part in parts]), torch.cat([part.indices for part in parts]))
 
 
-def _least(x: Tensor, inside: Tensor, candidates: Tensor) -> Tensor:
-    """The smallest distance over all shifts and mirrors, (N, candidates)."""
-    targets = inside[candidates]
-    found = torch.full(candidates.shape, torch.inf, dtype=torch.float64)
-    for moved in _moved(x):
-        distance = (targets - moved.flatten(1)[:, None]).square().sum(2).double().sqrt()
-        found = torch.minimum(found, distance)
-    return found
+def _nearest(x: Tensor, inside: Tensor, names: Tensor, again: Tensor, k: int) -> Found:
+    """The k nearest of each row's candidates over all shifts and mirrors.
+
+    All shifts are compared at once by a matrix product, whose round-off is then taken back: the distances at each
+    candidate's best shift are computed again as differences.
+    """
+    moved = torch.stack([each.flatten(1) for each in _moved(x)], dim=1)
+    targets = inside[names]
+    squares = targets.square().sum(2)[:, :, None] + moved.square().sum(2)[:, None] - 2 * targets @ moved.mT
+    least, shift = squares.min(dim=2)
+    few = least.masked_fill(again, torch.inf).topk(min(k + 4, names.shape[1]), dim=1, largest=False).indices
+    rows = torch.arange(len(x))[:, None]
+    apart = (targets[rows, few] - moved[rows, shift[rows, few]]).double().square().sum(2).sqrt()
+    apart = apart.masked_fill(again[rows, few], torch.inf)
+    best = apart.argsort(dim=1, stable=True)[:, :k]
+    return Found(apart.gather(1, best), names.gather(1, few.gather(1, best)))
 
 
 def _moved(x: Tensor) -> Iterator[Tensor]:
+    """The inside of pictures at every shift, and of their mirrors."""
     height, width = x.shape[2] - 2 * _SHIFT, x.shape[3] - 2 * _SHIFT
     for picture in (x, x.flip(-1)):
         for down in range(2 * _SHIFT + 1):

@@ -37,6 +37,10 @@ VERBS = {
         "pellucid.cli.evaluate:evaluate",
         "Measure a trained model by data it has not seen, each number with its error bar.",
     ),
+    "audit": (
+        "pellucid.cli.audit:audit",
+        "Say what a trained model memorised of its training items, and what would have been seen.",
+    ),
     "compare": (
         "pellucid.cli.compare:compare",
         "Put trained models of any kind side by side: bounds, samples, costs.",

@@ -42,7 +42,7 @@ def common_items(contestants: Sequence[Contestant], data: str | Dataset | None =
     """
     _same_shape(contestants)
     if data is None:
-        parts = [_split(each) for each in contestants]
+        parts = [own_split(each) for each in contestants]
         first = _identity(parts[0][1])
         for each, (_, held) in zip(contestants[1:], parts[1:], strict=True):
             if not np.array_equal(_identity(held), first):
@@ -85,7 +85,7 @@ def _same_shape(contestants: Sequence[Contestant]) -> None:
             )
 
 
-def _split(contestant: Contestant) -> tuple[Dataset, Dataset]:
+def own_split(contestant: Contestant) -> tuple[Dataset, Dataset]:
     """The training and the held-out items of a contestant, which its card's hash confirms."""
     facts, name = contestant.facts, contestant.name
     if contestant.run is not None:
@@ -108,7 +108,7 @@ def _split(contestant: Contestant) -> tuple[Dataset, Dataset]:
 
 def _train(contestant: Contestant) -> Dataset | None:
     try:
-        return _split(contestant)[0]
+        return own_split(contestant)[0]
     except UserError:
         return None
 

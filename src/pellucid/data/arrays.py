@@ -152,6 +152,12 @@ def split(ds: Dataset, holdout: float) -> tuple[Dataset, Dataset]:
     Raises:
         UserError: a fraction out of range, or no item left to train on.
     """
+    train, held = sides(ds, holdout)
+    return ds.subset(train), ds.subset(held)
+
+
+def sides(ds: Dataset, holdout: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The indices of both sides of `split`, whose arguments and errors these are."""
     if not 0 <= holdout < 1:
         raise UserError(f"the held-out fraction must be in [0, 1), got {holdout}")
     if ds.groups is None:
@@ -163,7 +169,7 @@ def split(ds: Dataset, holdout: float) -> tuple[Dataset, Dataset]:
         raise UserError(
             f"holding out {holdout:g} of {len(ds)} items leaves none to train on; hold out less, or give more items"
         )
-    return ds.subset(np.flatnonzero(~held)), ds.subset(np.flatnonzero(held))
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def evenly(data: Dataset, num: int) -> Dataset:

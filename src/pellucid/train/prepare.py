@@ -6,9 +6,13 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..config import Config
-from ..data.arrays import Dataset, split
+from ..data.arrays import Dataset, item_hashes, sides, split
+from ..data.canaries import plant
 from ..data.conditions import Part
+from ..data.halves import inclusions
 from ..data.infer import ColumnKinds
 from ..data.open import open_dataset
 from ..data.texts import Reading
@@ -83,6 +87,26 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
     Raises:
         UserError: no source given, or one that cannot be read.
     """
+    train, held, _ = _sides(config)
+    return train, held
+
+
+def _sides(config: Config) -> tuple[Dataset, Dataset, list[dict[str, Any]]]:
+    """Both parts of the data, and the facts of the canaries among the first."""
+    dataset, settings = _whole(config), config.data
+    if settings.shadow is not None:
+        k, num = settings.shadow
+        if not 0 <= k < num:
+            raise UserError(f"data.shadow = {k}, {num}: of {num} shadow models the first is 0 and the last {num - 1}")
+        inside = inclusions(num, item_hashes(dataset.items))[k]
+        return dataset.subset(np.flatnonzero(inside)), dataset.subset(np.flatnonzero(~inside)), []
+    if not settings.canaries:
+        return *split(dataset, settings.holdout), []
+    return plant(dataset, *sides(dataset, settings.holdout), settings.canaries)
+
+
+def _whole(config: Config) -> Dataset:
+    """All items that settings name."""
     if config.data.source is None:
         raise UserError(
             "what shall it learn from? Give --data: a folder of pictures, a .npz, .npy, .csv or .txt file, or "
@@ -90,11 +114,11 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
         )
     settings = config.data
     if config.kind == "table":
-        return split(open_dataset(config.data.source, table=settings.columns), settings.holdout)
+        return open_dataset(config.data.source, table=settings.columns)
     given = (settings.symbols, settings.length, settings.cut)
     reading = None if given == (None, None, None) else Reading(*given)
     asked = bool(settings.conditions or settings.text_model)
-    dataset = open_dataset(
+    return open_dataset(
         config.data.source,
         size=settings.size,
         channels=settings.channels,
@@ -102,7 +126,6 @@ def open_split(config: Config) -> tuple[Dataset, Dataset]:
         reading=reading,
         conditions=ColumnKinds(settings.conditions, settings.text_model) if asked else None,
     )
-    return split(dataset, settings.holdout)
 
 
 def parts(config: Config) -> Parts:
@@ -111,7 +134,7 @@ def parts(config: Config) -> Parts:
     Raises:
         UserError: data that cannot be read, or that cannot be mirrored as asked.
     """
-    train, held = open_split(config)
+    train, held, canaries = _sides(config)
     if config.data.flip and len(train.shape) != 3:
         raise UserError(f"data.flip mirrors pictures, and these items have the shape {train.shape}: leave it out")
     facts = {
@@ -121,6 +144,7 @@ def parts(config: Config) -> Parts:
         "held_out": len(held),
         "rejected": [{"path": str(r.path), "reason": r.reason} for r in train.rejected],
         "sha256": train.fingerprint(),
+        **({"canaries": canaries} if canaries else {}),
     }
     return Parts(train, held, train.label_names if train.labels is not None else (), facts)
 
