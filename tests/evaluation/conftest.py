@@ -38,7 +38,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Choose:
     """`choose(items, labels)` makes these the model's samples, in turn."""
 
     def use(items: Any, labels: Any) -> None:
-        def draw(model: Any, num: int, *, seed: int = 0, first: int = 0, **settings: Any) -> Drawn:
+        def draw(model: Any, num: int, *, seed: int = 0, first: int = 0, label: Any = None) -> Drawn:
             at = np.arange(first, first + num) % len(items)
             told = None if labels is None else torch.from_numpy(np.asarray(labels)[at])
             return Drawn(np.asarray(items)[at], told, 0.5 * num, 3.0)

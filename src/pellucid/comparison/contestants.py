@@ -11,7 +11,7 @@ A kind of model takes part by registering its functions here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import singledispatch
@@ -125,14 +125,17 @@ class Drawn:
     calls: float
 
 
-def draw(model: Any, num: int, *, seed: int = 0, first: int = 0, **settings: Any) -> Drawn:
-    """Samples of a model, all classes in turn, with the calls of its networks counted.
+def draw(
+    model: Any, num: int, *, seed: int = 0, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+) -> Drawn:
+    """Samples of a model with the calls of its networks counted.
 
     Args:
         model: of any kind.
         num: how many.
         seed: any integer.
         first: the number of the first sample.
+        label: classes that are taken in turn; all if absent.
         settings: what the sampler of its kind takes beside; the model's own if absent.
 
     Raises:
@@ -148,7 +151,7 @@ def draw(model: Any, num: int, *, seed: int = 0, first: int = 0, **settings: Any
         for network in networks(model):
             stack.callback(network.register_forward_hook(count).remove)
         started = time.perf_counter()
-        samples, labels = samples_of(model, num, seed, first, **settings)
+        samples, labels = samples_of(model, num, seed, first, label, **settings)
         seconds = time.perf_counter() - started
     return Drawn(samples, labels, seconds, rows / num)
 
@@ -178,7 +181,9 @@ def bounds(model: Any, data: Dataset, *, k: int, seed: int, progress: Progress |
 
 
 @singledispatch
-def samples_of(model: Any, num: int, seed: int, first: int = 0, **settings: Any) -> tuple[Any, Tensor | None]:
+def samples_of(
+    model: Any, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+) -> tuple[Any, Tensor | None]:
     """Samples in the data's own units, and the class that each was asked for.
 
     Args:
@@ -186,6 +191,7 @@ def samples_of(model: Any, num: int, seed: int, first: int = 0, **settings: Any)
         num: how many.
         seed: any integer.
         first: the number of the first sample.
+        label: classes that are taken in turn; all if absent.
         settings: what the sampler of its kind takes beside.
     """
     raise UserError(f"models of the type {type(model).__name__} cannot be compared")
@@ -227,7 +233,9 @@ def _(model: EnergyModel, data: Dataset, *, k: int, seed: int, progress: Progres
 
 
 @samples_of.register
-def _(model: EnergyModel, num: int, seed: int, first: int = 0) -> tuple[Any, Tensor | None]:
+def _(
+    model: EnergyModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None
+) -> tuple[Any, Tensor | None]:
     return model.card.codec.decode(model.sample(num, seed=seed, first=first)), None
 
 
@@ -248,9 +256,12 @@ def _(model: TokenModel, data: Dataset, *, k: int, seed: int, progress: Progress
 
 
 @samples_of.register
-def _(model: TokenModel, num: int, seed: int, first: int = 0, **settings: Any) -> tuple[Any, Tensor | None]:
-    labels = conditions_for(model, Asked()).at(range(first, first + num)).get("label")
-    return model.decode(sample_tokens(model, num, seed=seed, first=first, **settings)), _on_cpu(labels)
+def _(
+    model: TokenModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+) -> tuple[Any, Tensor | None]:
+    labels = conditions_for(model, Asked(label)).at(range(first, first + num)).get("label")
+    made = sample_tokens(model, num, seed=seed, first=first, label=label, **settings)
+    return model.decode(made), _on_cpu(labels)
 
 
 @networks.register
@@ -285,17 +296,21 @@ def _(model: AutoencoderModel, data: Dataset, *, k: int, seed: int, progress: Pr
 
 
 @samples_of.register
-def _(model: Model, num: int, seed: int, first: int = 0, **settings: Any) -> tuple[Any, Tensor | None]:
-    made = sample(model, num, seed=seed, first=first, force=True, **settings)
-    return model.decode(made), _on_cpu(labels_for(model, range(first, first + num), None))
+def _(
+    model: Model, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+) -> tuple[Any, Tensor | None]:
+    made = sample(model, num, seed=seed, first=first, label=label, force=True, **settings)
+    return model.decode(made), _on_cpu(labels_for(model, range(first, first + num), label))
 
 
 @samples_of.register
-def _(model: AutoencoderModel, num: int, seed: int, first: int = 0) -> tuple[Any, Tensor | None]:
+def _(
+    model: AutoencoderModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None
+) -> tuple[Any, Tensor | None]:
     if isinstance(model.network, Quantised):
         raise UserError("a code book has no law of its codes, and cannot be sampled")
-    labels = model.labels_for(range(first, first + num), None)
-    return model.to_items(model.sample(num, seed=seed, first=first)), _on_cpu(labels)
+    labels = model.labels_for(range(first, first + num), label)
+    return model.to_items(model.sample(num, seed=seed, first=first, label=label)), _on_cpu(labels)
 
 
 def _coders(codec: Codec) -> list[nn.Module]:

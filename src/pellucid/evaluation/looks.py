@@ -68,10 +68,10 @@ class Found:
         return cls(realism, distance[:, 0].sqrt() / reach.clamp_min(1e-12), reach, at[:, 0])
 
     def regions(self, real: Tensor, most: int) -> list[int]:
-        """Real items that stand for the regions that are missed, the farthest first."""
+        """Real items that stand for the regions with the greatest gaps, the farthest first."""
         chosen: list[int] = []
         for i in torch.argsort(self.gap, descending=True).tolist():
-            if self.gap[i] <= 1 or len(chosen) == most:
+            if len(chosen) == most:
                 break
             if chosen:
                 apart = squared(real[i : i + 1], real[chosen])[0].sqrt()
@@ -113,10 +113,10 @@ class Shows:
         chosen = list(range(min(_PAIRS, len(self.made))))
         x = self.rows.made[chosen]
         beside = [(self.real, self.rows.real)]
-        head = ["sample", "held-out, the nearest first", "", ""]
+        head = ["sample", "held-out", "", ""]
         if self.rows.train is not None:
             beside.append((self.train, self.rows.train))
-            head += ["training, the nearest first", "", ""]
+            head += ["training", "", ""]
         indices = [nearest(x, rows, min(_NEIGHBOURS, len(rows)))[1] for _, rows in beside]
         cells = []
         for place, i in enumerate(chosen):
@@ -126,7 +126,7 @@ class Shows:
         columns = len(cells) // len(chosen)
         file = self._draw("neighbours", cells, columns)
         told = "The first samples, not chosen, each with its nearest held-out"
-        told += " and training items" if len(beside) > 1 else " items"
+        told += " and training items, the nearest first" if len(beside) > 1 else " items, the nearest first"
         return Shown(
             file,
             "Nearest real neighbours",
@@ -154,8 +154,6 @@ class Shows:
     def _gaps(self, found: Found) -> tuple[Shown, ...]:
         chosen = found.regions(self.rows.real, _SHOWN // 2)
         missed = int((found.gap > 1).sum())
-        if not chosen:
-            return ()
         cells = [np.asarray(self.real[i]) for i in chosen]
         cells += [np.asarray(self.made[int(found.nearest_sample[i])]) for i in chosen]
         file = self._draw("gaps", cells, len(chosen))
@@ -164,11 +162,11 @@ class Shows:
             Shown(
                 file,
                 "What the model misses",
-                f"{len(chosen)} held-out items without a sample near them, and below each the sample nearest to it",
+                f"{len(chosen)} held-out items that have no sample near them, and below each the sample nearest to it",
                 f"{missed:,} of {len(self.real):,} held-out items have no sample as near as their {_K} nearest real "
-                f"neighbours. Above, items of the greatest gaps; below, the sample nearest to each, so many times as "
-                f"far away as those neighbours reach: {far}.",
-                rows=("missed", "nearest"),
+                f"neighbours. Above, held-out items of the greatest gaps; below, the sample nearest to each. It is so "
+                f"many times as far away as those neighbours reach: {far}.",
+                rows=("real", "nearest"),
             ),
         )
 
@@ -188,7 +186,7 @@ class Shows:
         return file
 
     def _scatter(self, found: Found) -> Shown:
-        chosen = found.regions(self.rows.real, _SHOWN)
+        chosen = [i for i in found.regions(self.rows.real, _SHOWN) if found.gap[i] > 1]
         count = min(_SHOWN, len(found.realism) // 10 + 1)
         worst = torch.argsort(found.realism)[:count]
         parts: list[tuple[str, Any, dict[str, Any]]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import singledispatch
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..classifiers.model import ClassifierModel
 from ..comparison.contestants import Contestant, draw, kind_of
+from ..data.arrays import Dataset
 from ..foundations.errors import UserError
 from ..generate import batch_for
 from ..model import Model
@@ -25,6 +26,8 @@ from ..train.run import CONFIG, Run
 from .kept import Progress, Shards
 
 _SHARD = 256  # samples of a shard, at least
+_UNEVEN = 1.5  # how much more frequent one class may be than another before they no longer take turns
+_TURNS = 10_000
 
 
 def subject(given: Any) -> Contestant:
@@ -92,11 +95,42 @@ class Samples:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Classes:
+    """What samples are asked to be, so that their classes are as frequent as in the training items.
+
+    Attributes:
+        label: class numbers, taken in turn.
+        shares: of each class by name.
+    """
+
+    label: tuple[int, ...]
+    shares: Mapping[str, float]
+
+    @classmethod
+    def of(cls, train: Dataset | None, names: Sequence[str]) -> Classes | None:
+        """Those of training items; None where there are no labels, or where all classes are about as frequent, so that
+        they may simply take turns."""
+        if train is None or train.labels is None or not names:
+            return None
+        place = {name: k for k, name in enumerate(names)}
+        known = np.array([place.get(name, len(names)) for name in train.label_names])
+        counts = np.bincount(known[train.labels], minlength=len(names))[: len(names)]
+        if not counts.sum() or counts.min() > counts.max() / _UNEVEN:
+            return None
+        shares = counts / counts.sum()
+        # Multiples of the golden ratio fill the line evenly, so that any number of samples has about these shares.
+        places = np.modf(np.arange(1, _TURNS + 1) * ((5**0.5 - 1) / 2))[0]
+        label = np.searchsorted(np.cumsum(shares), places, side="right").clip(max=len(names) - 1)
+        return cls(tuple(label.tolist()), dict(zip(names, shares.round(6).tolist(), strict=True)))
+
+
 def samples(
     contestant: Contestant,
     num: int,
     *,
     asked: Mapping[str, Any],
+    classes: Classes | None = None,
     seed: int = 0,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -107,6 +141,7 @@ def samples(
         contestant: the model.
         num: how many.
         asked: settings of its sampler.
+        classes: that they are asked to be; all in turn if absent.
         seed: any integer.
         folder: where they are kept; None keeps none.
         progress: called with samples done and in all.
@@ -116,10 +151,13 @@ def samples(
     """
     model = contestant.model
     settings = {"weights": model.weights_hash, **settings_of(model, asked, seed)}
+    if classes is not None:
+        settings["classes"] = dict(classes.shares)
+    label = None if classes is None else classes.label
     batch = batch_for(model.shape)
 
     def make(ids: range) -> tuple[dict[str, Tensor], dict[str, float]]:
-        drawn = draw(model, len(ids), seed=seed, first=ids.start, **asked)
+        drawn = draw(model, len(ids), seed=seed, first=ids.start, label=label, **asked)
         tensors = {"items": torch.from_numpy(np.ascontiguousarray(drawn.samples))}
         if drawn.labels is not None:
             tensors["labels"] = drawn.labels

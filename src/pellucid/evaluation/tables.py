@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..foundations.measured import Measured, format_value
@@ -58,7 +58,11 @@ def numbers(found: Evaluated) -> Sheet:
         for scored in found.numbers
     )
     head = ("metric", "value", "95 % interval", "real data", "better", "samples", "real")
-    notes = [f"{title(each.name)}: {'; '.join(each.warnings)}." for each in found.numbers if each.warnings]
+    warned: dict[str, list[str]] = {}
+    for each in found.numbers:
+        for warning in each.warnings:
+            warned.setdefault(warning, []).append(title(each.name))
+    notes = [f"{', '.join(names)}: {warning}." for warning, names in warned.items()]
     below = (
         f"Of {found.features}. Real data: the same number between two halves of the real items; a model within its "
         f"reach cannot be told from the data by that number. {' '.join(notes)}"
@@ -98,10 +102,7 @@ def cost(found: Evaluated) -> Sheet:
     """What a sample costs."""
     if not found.cost:
         return Sheet("Cost of a sample", (), ())
-    rows = (
-        ("calls of a network", f"{found.cost['calls']:,.1f}"),
-        ("seconds", f"{found.cost['seconds']:.3g}"),
-    )
+    rows = (("calls of a network", f"{found.cost['calls']:,.1f}"), ("seconds", f"{found.cost['seconds']:.3g}"))
     return Sheet("Cost of a sample", ("", "for one sample"), rows, "Made together with others, on this machine.")
 
 
@@ -138,12 +139,12 @@ def sentences(found: Evaluated) -> tuple[str, ...]:
 def key_numbers(found: Evaluated) -> tuple[Measured, ...]:
     """The few numbers that stand for the rest."""
     bits = [_bits(score) for score in found.likelihood]
-    return (*(scored.measured for name in _KEY if (scored := found.number(name)) is not None), *bits)
+    return (*(_titled(scored) for name in _KEY if (scored := found.number(name)) is not None), *bits)
 
 
 def all_numbers(found: Evaluated) -> tuple[Measured, ...]:
     """Every number, for the model's card."""
-    return (*(scored.measured for scored in found.numbers), *(_bits(score) for score in found.likelihood))
+    return (*map(_titled, found.numbers), *(_bits(score) for score in found.likelihood))
 
 
 def intervals(found: Evaluated) -> tuple[Interval, ...]:
@@ -159,7 +160,8 @@ def intervals(found: Evaluated) -> tuple[Interval, ...]:
     return tuple(rows)
 
 
-_TITLES = {"c2st_knn": "C2ST, neighbours", "c2st_logistic": "C2ST, logistic", "c2st_mlp": "C2ST, network"}
+_TITLES = {"ngram_distance": "3-gram distance"}
+_TITLES |= {"c2st_knn": "C2ST, neighbours", "c2st_logistic": "C2ST, logistic", "c2st_mlp": "C2ST, network"}
 _TITLES |= {"kid": "KID", "fid": "FID", "fid_infinity": "FID, extrapolated", "frechet": "Fréchet distance"}
 _TITLES |= {"mmd_gaussian": "MMD², Gaussian", "mmd_laplace": "MMD², Laplace", "mmd_rational": "MMD², rational"}
 _TITLES |= {"energy": "Energy distance", "wasserstein": "Wasserstein-2, squared", "vendi": "Vendi score"}
@@ -170,6 +172,10 @@ def title(name: str) -> str:
     """What a metric is called."""
     words = name.replace("_", " ")
     return _TITLES.get(name, words[:1].upper() + words[1:])
+
+
+def _titled(scored: Scored) -> Measured:
+    return replace(scored.measured, label=title(scored.name))
 
 
 def _interval(number: Measured) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, proportion
 from ..foundations.rng import subseed
-from .base import normal_interval, student
+from .base import Scored, normal_interval, student
 
 _BLOCKS = 10
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
@@ -87,7 +87,13 @@ def ngram_distance(generated: Texts, real: Texts, n: int = 3, *, seed: int = 0) 
     Raises:
         UserError: fewer than ten texts in either sample, or n below 1.
     """
-    return _beside("ngram_distance", generated, real, lambda a, b: _variation(a, b, n), seed, f"{n}-gram distance")
+    return _told(ngram_scored(generated, real, n, seed=seed), f"{n}-gram distance")
+
+
+def ngram_scored(generated: Texts, real: Texts, n: int = 3, *, seed: int = 0) -> Scored:
+    """`ngram_distance` with its floor as a number."""
+    name = "ngram_distance"
+    return _beside(name, generated, real, lambda a, b: _variation(a, b, n), seed, f"the {n}-gram distance")
 
 
 def compression_distance(generated: Texts, real: Texts, *, seed: int = 0) -> Measured:
@@ -96,7 +102,12 @@ def compression_distance(generated: Texts, real: Texts, *, seed: int = 0) -> Mea
     Raises:
         UserError: fewer than ten texts in either sample.
     """
-    return _beside("compression_distance", generated, real, _compression, seed, "Compression distance")
+    return _told(compression_scored(generated, real, seed=seed), "Compression distance")
+
+
+def compression_scored(generated: Texts, real: Texts, *, seed: int = 0) -> Scored:
+    """`compression_distance` with its floor as a number."""
+    return _beside("compression_distance", generated, real, _compression, seed, "the compression distance")
 
 
 def compressed_bits(texts: Texts, *, known: Texts = ()) -> dict[str, float]:
@@ -113,11 +124,11 @@ def compressed_bits(texts: Texts, *, known: Texts = ()) -> dict[str, float]:
 
 
 def _beside(
-    name: str, generated: Texts, real: Texts, distance: Callable[[Texts, Texts], float], seed: int, label: str
-) -> Measured:
+    name: str, generated: Texts, real: Texts, distance: Callable[[Texts, Texts], float], seed: int, words: str
+) -> Scored:
     """A distance of two samples of equal size, its jackknife over blocks, and its floor."""
     if min(len(generated), len(real)) < _BLOCKS:
-        raise UserError(f"{label} needs at least {_BLOCKS} texts of each kind, got {len(generated)} and {len(real)}")
+        raise UserError(f"{words} needs at least {_BLOCKS} texts of each kind, got {len(generated)} and {len(real)}")
     random = np.random.RandomState(subseed(seed, name) % 2**32)
     size = min(len(generated), len(real) // 2)
     first = [generated[i] for i in random.permutation(len(generated))[:size]]
@@ -129,8 +140,13 @@ def _beside(
     ]
     error = math.sqrt((_BLOCKS - 1) / _BLOCKS * sum((each - np.mean(left_out)) ** 2 for each in left_out))
     low, high = normal_interval(value, student(error, _BLOCKS - 1))
-    note = f"{distance(one, other):.4g} between as many real texts"
-    return Measured(name, value, max(0.0, low), high, size, note=note, label=label)
+    floor, how = distance(one, other), "jackknife over blocks of generated texts, given the real ones"
+    return Scored(name, value, max(0.0, low), high, size, size, None, "lower", floor, how)
+
+
+def _told(scored: Scored, label: str) -> Measured:
+    note = f"{scored.floor:.4g} between as many real texts"
+    return Measured(scored.name, scored.value, scored.low, scored.high, scored.num_generated, note=note, label=label)
 
 
 def _variation(a: Texts, b: Texts, n: int) -> float:

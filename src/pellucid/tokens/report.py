@@ -12,7 +12,7 @@ import torch
 
 from ..data.arrays import Dataset
 from ..data.tokens import TokenCodec
-from ..foundations.measured import Measured, proportion
+from ..foundations.measured import Measured
 from ..generate import gallery
 from ..metrics.text import distinct, ngram_distance, novelty, valid_words, words_of
 from ..report import Evaluation, Section, Shown, Table, Text, Verdict, write_report
@@ -24,7 +24,7 @@ from ..verified_run import kept
 from .generate import sample_tokens
 from .model import TokenModel, load_tokens
 from .score import token_scores
-from .yardsticks import Yardsticks
+from .yardsticks import Yardsticks, novel_and_plausible
 
 _JUDGED = 1000  # held-out items of the bound, at most
 _SAMPLES = 500  # at most
@@ -32,7 +32,6 @@ _SHOWN = 60
 _EVALUATIONS = 16
 _POSITIONS = 1 << 19  # symbols that the network sees for the one and for the other: half a minute of a small model
 _LINE = "text_judgement"  # of the run's metrics
-_STRANGE = 0.99  # of the held-out texts, a generated one may be as strange as
 
 
 def report_tokens(path: str | Path) -> Path:
@@ -88,16 +87,10 @@ def _texts(
     sticks = Yardsticks.of(known, train.codec)
     table = sticks.table(fresh, known)
     new = novelty(made, known)
-    judge = max(sticks.models)
-    limit = float(np.quantile(_rates(sticks, fresh, judge), _STRANGE))
-    there = set(known)
-    passed = [text not in there and bool(text.strip()) for text in made]
-    plausible = int((np.array(passed) & (_rates(sticks, made, judge) <= limit)).sum())
-    note = f"new, and no stranger to a {judge}-gram model than {100 * _STRANGE:g} % of held-out texts are"
     numbers = [
         _measured(score, "bits_per_character", "bits/character", "-log p(text), bound"),
         new,
-        proportion("novel_and_plausible", plausible, len(made), note=note),
+        novel_and_plausible(made, fresh, known, sticks),
         distinct(made),
     ]
     if len(words_of(known)) > 2 * len(known):  # of texts that are one word each it is the share that is not new
@@ -124,11 +117,6 @@ def _texts(
         for name, bits in rank.items()
     )
     return numbers, verdicts
-
-
-def _rates(sticks: Yardsticks, texts: list[str], order: int) -> np.ndarray:
-    """Bits per character and end of each text under an n-gram model."""
-    return sticks.bits(texts, order) / np.array([len(text) + 1 for text in texts])
 
 
 def _sections(run: Run, model: TokenModel) -> Iterator[Section]:
