@@ -44,7 +44,7 @@ class Cells:
                     low, high = field.write(field.values[0]), field.write(field.values[-1])
                     told.append(
                         f"line {self.lines[i]}: {field.write(column[i])} in the column {field.name!r}, whose values "
-                        f"ran from {low} to {high}: the model takes it for the nearer end"
+                        f"run from {low} to {high}"
                     )
         return told
 
@@ -103,9 +103,11 @@ def open_rows(path: str | Path, codec: TableCodec) -> Dataset:
     """The rows of a csv file in the columns of another table; it has all that are learned from.
 
     Raises:
-        UserError: as `read_cells`; a column that the file lacks.
+        UserError: as `read_cells`; a column that the file lacks, or a number beyond the range of its column.
     """
     cells = read_cells(path, codec.fields)
+    for told in cells.beyond(codec.fields):
+        raise UserError(f"{path}, {told}: the model knows of none")
     for field in codec.fields:
         if field.name not in cells.header and (field.numeric or field.kind == "category"):
             raise UserError(f"{path} has no column {field.name!r}, which the table that was learned from has")
@@ -116,7 +118,7 @@ def open_rows(path: str | Path, codec: TableCodec) -> Dataset:
                 f"{path}, line {cells.lines[gone[0]]}: a cell is missing in the column {field.name!r}, where none was "
                 "in the table that was learned from"
             )
-    return Dataset(codec.pack(cells.values), None, (), codec, Path(path).stem, notes=tuple(cells.beyond(codec.fields)))
+    return Dataset(codec.pack(cells.values), None, (), codec, Path(path).stem)
 
 
 def write_table(path: Path, codec: TableCodec, packed: NDArray[np.float32]) -> None:

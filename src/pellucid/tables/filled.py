@@ -134,7 +134,7 @@ def fill_files(
     written, notes = [], []
     for file, (text, holes, told) in zip(files, found, strict=True):
         stem = Path(file).stem
-        notes += [f"{file}, {note}" for note in told]
+        notes += [f"{file}, {note}: taken for the nearer end" for note in told]
         names = [f"{stem}.csv", *(f"{stem}-draws/{k + 1:02d}.csv" for k in range(draws))]
         values = [
             [hole.estimate for hole in holes],

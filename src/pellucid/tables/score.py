@@ -53,7 +53,7 @@ def table_scores(
         progress: called with batches done and in all.
 
     Raises:
-        UserError: no rows, rows of other columns, or a cell beyond its column's range, which has the probability 0.
+        UserError: no rows, or rows of other columns.
     """
     if not len(data):
         raise UserError("there are no rows to judge")
@@ -64,11 +64,6 @@ def table_scores(
     started = time.perf_counter()
     packed = np.asarray(data.items[np.arange(len(data))])
     low, high = (torch.from_numpy(bound) for bound in model.codec.spans(packed))
-    if bool((high <= low).any()):
-        row = int((high <= low).any(1).nonzero()[0, 0])
-        raise UserError(
-            f"row {row + 1} of {data.name!r} has a cell beyond the range of its column, so its probability is 0"
-        )
     size = batch_size or batch_for(model.shape)
     nats, errors = [], []
     starts = range(0, len(data), size)
