@@ -31,7 +31,7 @@ demo-text: .venv/.stamp-data  ## train on names, sample and fill in some, write 
 demo-signals: .venv/.stamp-data  ## train on days of power demand, sample, forecast, write the report (about three minutes)
 	@$(BIN)/pellucid train signals --budget 100s --out $(or $(OUT),runs/demo-signals) $(ARGS)
 	@$(BIN)/pellucid sample $(or $(OUT),runs/demo-signals) -n 20
-	@$(BIN)/pellucid restore $(or $(OUT),runs/demo-signals) --forecast 6 --simulate
+	@$(BIN)/pellucid restore $(or $(OUT),runs/demo-signals) --forecast 6 --simulate --out $(or $(OUT),runs/demo-signals)/forecast
 
 test: .venv/.stamp-dev  ## run the tests (ARGS='-k heun' selects)
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)

@@ -64,7 +64,10 @@ class DataSettings(Section):
 class ProcessSettings(Section):
     """How data turn to noise, and what the loss weighs."""
 
-    kind: str = Field("gaussian", description='noise of numbers; of symbols "absorbing" or "uniform"')
+    kind: str = Field(
+        "gaussian", description="noise of numbers; of symbols absorbing, uniform, marginal, or a chain such as d3pm-band"
+    )
+    options: Options = Field(default_factory=dict, description="of a chain its steps and width, of marginal its law")
     schedule: str = Field("edm", description="a name among the schedules, or of symbols among the survivals")
     schedule_options: Options = Field(default_factory=dict)
     sigma_data: Positive | None = Field(None, description="the data's standard deviation; measured if absent")

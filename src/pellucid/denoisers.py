@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .foundations.errors import UserError
 from .foundations.registry import Registry
 from .foundations.tensors import pad
+from .nn.spec import PRESENCE
 from .processes.base import Process
 from .processes.gaussian import Gaussian
 from .processes.schedules import Betas
@@ -197,6 +198,12 @@ class NetworkDenoiser(nn.Module):
         return x0, (extra + 1) / 2
 
     def _predict(self, x: Tensor, t: Tensor, cond: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
+        x0, extra = self._affine(x, t, cond)
+        there = cond.get(PRESENCE)
+        # What is not there stands at zero: it costs nothing in a loss, and tells nothing.
+        return (x0 if there is None else x0 * there.to(x0)), extra
+
+    def _affine(self, x: Tensor, t: Tensor, cond: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         # Arithmetic with alpha and sigma stays in the data's precision: at small sigma it cancels, and half precision
         # would lose what is left.
         skip, out, scale = self.target.coefficients(self.process, t)

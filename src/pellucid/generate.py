@@ -13,10 +13,13 @@ from torch import Tensor
 from .asked import Asked, Labels, Texts
 from .auto import TOLERANCE, auto_steps
 from .data.arrays import Dataset
+from .data.codecs import Codec, SeriesCodec
 from .data.inspect import contact_sheet
+from .data.ragged import drawn_lengths, presence_of
 from .foundations.errors import UserError
 from .foundations.rng import Stream
 from .model import Model
+from .nn.spec import PRESENCE
 from .processes.checks import check_prior
 from .sampling import asked_for, guided, settings_for, solver_for
 from .solvers import Solver
@@ -42,6 +45,7 @@ def sample(
     seed: int = 0,
     first: int = 0,
     batch_size: int | None = None,
+    length: int | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
     callback: Callback | None = None,
@@ -69,6 +73,8 @@ def sample(
         seed: any integer.
         first: the number of the first sample.
         batch_size: how many are made together; chosen by the item's size if absent.
+        length: steps of each series, of a model of series with lengths of their own; if absent, drawn for each from the
+            lengths of the training series, of its class where it has one. Behind its end a sample is NaN.
         force: go on where the chain does not end at its prior, from which samples start; they are biased then.
         progress: called after each step with network batches done and in all.
         callback: passed to the loop over time, for each batch.
@@ -112,6 +118,8 @@ def sample(
     denoiser = guided(model, settings, conditions.away)
     process = model.denoiser.process
     check_prior(process, (model.card.process.sigma_data or 1.0) ** 2, force=force)
+    codec = model.card.codec
+    _length_checked(codec, length)
     batches = batches_for(model, num, first=first, batch_size=batch_size)
     done, total = 0, len(batches) * settings.steps
     parts = []
@@ -127,8 +135,29 @@ def sample(
 
         stream = Stream.of(seed, ids, device=model.device)
         x = process.prior(process.draw(stream, model.shape, step=0)[0, 0])
-        parts.append(integrate(denoiser, x, times, mover, stream=stream, callback=follow, **conditions.at(ids)))
+        cond = conditions.at(ids)
+        if not isinstance(codec, SeriesCodec):
+            parts.append(integrate(denoiser, x, times, mover, stream=stream, callback=follow, **cond))
+            continue
+        wanted = cond.get("label")
+        ends = drawn_lengths(codec, ids, seed, wanted) if length is None else torch.full((len(ids),), length)
+        there = presence_of(ends.to(model.device), model.shape)
+        made = integrate(denoiser, x, times, mover, stream=stream, callback=follow, **cond, **{PRESENCE: there})
+        parts.append(made.masked_fill(there == 0, math.nan))
     return torch.cat(parts)
+
+
+def _length_checked(codec: Codec, length: int | None) -> None:
+    """Refuses a length that the model cannot make."""
+    if length is None:
+        return
+    if not isinstance(codec, SeriesCodec):
+        raise UserError(
+            "a length is for models of series that have lengths of their own; this one makes items of the shape "
+            f"{codec.items.shape}: leave it out"
+        )
+    if not 1 <= length <= codec.length:
+        raise UserError(f"the model knows series of 1 to {codec.length} steps, got a length of {length}")
 
 
 def gallery(

@@ -40,6 +40,7 @@ class Provenance:
         asked: the classes asked for in turn; None where all were, or where there are none.
         conditions: what else this sample was asked for, by name.
         texts, where, negative: what else all samples were asked for, as `sample` takes it.
+        length: steps of each series that were asked for; None where they were drawn, or are no series.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Provenance:
     texts: tuple[str, ...] | None = None
     where: dict[str, Any] = field(default_factory=dict)
     negative: dict[str, Any] = field(default_factory=dict)
+    length: int | None = None
 
     def command(self) -> str:
         """The command that makes the sample again, bit for bit on the same machine: with all of its batch."""
@@ -78,6 +80,7 @@ class Provenance:
         if s.guide is not None:
             words += ["--guide", s.guide]
         words += _flags("--negative", self.negative)
+        words += [] if self.length is None else ["--length", self.length]
         return shlex.join(map(str, [*words, *more, *(["--force"] if s.force else [])]))
 
     def to_json(self) -> dict[str, Any]:
@@ -136,6 +139,7 @@ def make(
     seed: int = 0,
     first: int = 0,
     batch_size: int | None = None,
+    length: int | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Made:
@@ -191,6 +195,7 @@ def make(
         seed=seed,
         first=first,
         batch_size=batch_size,
+        length=length,
         force=force,
         progress=progress,
     )
@@ -211,6 +216,7 @@ def make(
             _tuple(call["text"]),
             call["where"],
             call["negative"],
+            length,
         )
         for batch in batches_for(model, num, first=first, batch_size=batch_size)
         for i in batch
@@ -289,7 +295,8 @@ class Telling(Protocol):
 
 
 def write_items(kind: str, folder: Path, items: Any, told: Sequence[Telling]) -> list[Path]:
-    """Items in the data's own units as files: a picture each, or one csv or npy.
+    """Items in the data's own units as files: a picture each, or one csv or npy; of series with ends of their own a csv
+    with a row for each step (`data.timetable`), which can be read as data again.
 
     Args:
         kind: of the items' codec.
@@ -299,6 +306,8 @@ def write_items(kind: str, folder: Path, items: Any, told: Sequence[Telling]) ->
     """
     if kind == "image":
         return [_write_picture(folder, item, one) for item, one in zip(items, told, strict=True)]
+    if kind == "series":
+        return [_write_series(folder / "samples.csv", items, told)]
     if items.ndim == 2:
         path = folder / "samples.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -312,6 +321,20 @@ def write_items(kind: str, folder: Path, items: Any, told: Sequence[Telling]) ->
     path = folder / "samples.npy"
     np.save(path, items, allow_pickle=False)
     return [path]
+
+
+def _write_series(path: Path, items: Any, told: Sequence[Telling]) -> Path:
+    channels = ["value"] if items.shape[1] == 1 else [f"channel{c}" for c in range(items.shape[1])]
+    labelled, names = told[0].label is not None, list(told[0].conditions)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["series", *(["label"] if labelled else []), *names, "step", *channels])
+        for item, one in zip(items, told, strict=True):
+            asked = ([one.label] if labelled else []) + [one.conditions[name] for name in names]
+            steps = int(np.flatnonzero((~np.isnan(item)).any(0)).max(initial=-1)) + 1  # behind its end it is NaN
+            for step in range(steps):
+                writer.writerow([one.id, *asked, step, *(repr(float(v)) for v in item[:, step])])
+    return path
 
 
 def _write_picture(folder: Path, item: Any, told: Telling) -> Path:

@@ -13,6 +13,7 @@ import torch
 from pellucid.data.builtin import BUILTIN
 from pellucid.data.open import open_dataset
 from pellucid.data.series import load_series
+from pellucid.data.series_files import SeriesReading, open_series
 from pellucid.data.shipped import shipped
 from pellucid.foundations.errors import UserError
 
@@ -49,6 +50,17 @@ def test_the_values_are_those_of_the_file():
     assert ds.label_names[ds.labels[3]] == line.rsplit(":", 1)[1]
 
 
+def test_a_set_of_several_lengths():
+    """As the archive states them: 640 utterances of 7 to 29 steps, 12 channels, nine speakers; none is missing."""
+    ds = BUILTIN["vowels"]()
+    assert ds.items.shape == (640, 12, 29)
+    there = ~np.isnan(ds.items)
+    lengths = there[:, 0].sum(1)
+    assert (lengths.min(), lengths.max(), len(ds.label_names)) == (7, 29, 9)
+    assert (there == (np.arange(29) < lengths[:, None, None])).all()
+    assert not ds.codec.holes
+
+
 def test_sktime_is_not_imported():
     code = (
         "import sys; from pellucid.data.builtin import BUILTIN; BUILTIN['power'](); sys.exit('sktime' in sys.modules)"
@@ -56,14 +68,37 @@ def test_sktime_is_not_imported():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_shorter_series_are_held_and_marked(tmp_path):
+def test_series_of_several_lengths_end_in_nan(tmp_path):
     ds = load_series(written(tmp_path, "1,2,3:4,5,6:a\n7,8:9,10:b\n"))
-    np.testing.assert_array_equal(ds.items[0], [[1, 2, 3], [4, 5, 6], [1, 1, 1]])
-    np.testing.assert_array_equal(ds.items[1], [[7, 8, 8], [9, 10, 10], [1, 1, 0]])
+    np.testing.assert_array_equal(ds.items[0], [[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(ds.items[1], [[7, 8, np.nan], [9, 10, np.nan]])
     assert ds.label_names == ("a", "b")
-    assert "series of 2 to 3 steps" in ds.notes[0]
+    assert ds.notes == ("series of 2 to 3 steps",)
+    assert (ds.codec.lengths, ds.codec.classes, ds.codec.counts) == ((2, 3), (1, 0), (1, 1))
+    # the moments are of what is there
+    np.testing.assert_allclose(ds.codec.mean, [21 / 5, 34 / 5])
+    np.testing.assert_allclose(ds.codec.std, [np.std([1, 2, 3, 7, 8]), np.std([4, 5, 6, 9, 10])])
     back = ds.codec.decode(ds.codec.encode(ds.items))
     np.testing.assert_allclose(back, ds.items, atol=1e-5)
+
+
+def test_values_that_a_file_says_may_be_missing(tmp_path):
+    path = written(tmp_path, "1,?,3:a\n7,8,nan:b\n")
+    path.write_text("@missing true\n" + path.read_text())
+    ds = load_series(path)
+    np.testing.assert_array_equal(ds.items[:, 0], [[1, np.nan, 3], [7, 8, np.nan]])
+    assert ds.codec.holes
+    assert ds.notes == ("2 values within the series are missing: they count nowhere",)
+    other = written(tmp_path, "1,?,3:a\n7,8,nan:b\n")
+    np.testing.assert_array_equal(open_series(other, SeriesReading(missing=True)).items, ds.items)
+
+
+def test_channels_and_series_without_a_value(tmp_path):
+    with pytest.raises(UserError, match=r"channel 1 \(counted from 0\) has not one value"):
+        load_series(written(tmp_path, "1,2:?,?:a\n"), missing=True)
+    with pytest.raises(UserError, match=r"series 1 \(counted from 0\) has not one value"):
+        load_series(written(tmp_path, "1,2:a\n?,?:a\n"), missing=True)
+    assert "channel 0 (counted from 0) is constant (4)" in load_series(written(tmp_path, "4,4:a\n4,4:a\n")).notes[0]
 
 
 def test_a_file_without_classes_and_one_that_is_opened(tmp_path):
@@ -82,11 +117,12 @@ def test_a_file_without_classes_and_one_that_is_opened(tmp_path):
     ("body", "words"),
     [
         ("1,2:a\n1,x:a\n", "line 7: a value that is no number"),
-        ("1,?:a\n", r"line 6: a missing value \(\?\)"),
-        ("1,nan:a\n", "line 6: a value that is not finite"),
+        ("1,?:a\n", "line 6: a missing value, and nothing says"),
+        ("1,nan:a\n", "line 6: a missing value, and nothing says"),
+        ("1,inf:a\n", "line 6: a value that is not finite"),
         ("1,2:1:a\n", "line 6: the channels of one series have one length"),
         ("1,2:a\n1,2:3,4:a\n", "a series of 2 channels among others of 1"),
-        ("", "hold no series"),
+        ("", "holds no series"),
     ],
 )
 def test_what_cannot_be_read_is_told_by_its_line(tmp_path, body, words):

@@ -86,7 +86,7 @@ def test_missing_rows_are_gaps(tmp_path):
         ("time,x\n", "a header and no rows"),
         ("", "is empty"),
         ("series,x\na,1\nb,2\na,3\n", "line 4: series 'a' goes on here"),
-        ("series,class,x\na,p,1\na,q,2\n", "line 3: the label 'q', where this series has 'p'"),
+        ("series,class,x\na,p,1\na,q,2\n", "line 3, column 'class': 'q', where this series has 'p'"),
     ],
 )
 def test_what_is_refused_by_its_place(tmp_path, text, words):

@@ -30,6 +30,7 @@ def sample(
     seed: int = 0,
     first: int = 0,
     batch_size: int | None = None,
+    length: int | None = None,
     out: Path | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -73,6 +74,8 @@ def sample(
         The number of the first sample.
     batch_size
         How many are made at once.
+    length
+        Steps of each series, of a model of series with lengths of their own; drawn from those of the data if absent.
     out
         A new folder for the files; RUN/made-1, numbered, if absent.
     force

@@ -3,6 +3,7 @@ r"""Codecs: how items of a data set become the float32 tensors that a network se
     images   x = u / 127.5 - 1,  u in 0 .. 255           so x is in [-1, 1]
     points   x = (p - mean) / std, column by column
     signals  x = (v - mean) / std, channel by channel
+    series   the same, of what is there
     tokens   x = the symbols' numbers, int64 (`tokens`)
     tables   x = normal scores and ids, packed (`table_codec`)
 
@@ -123,6 +124,24 @@ class SignalCodec(Plain):
         return _restored(x, np.array(self.mean)[:, None], np.array(self.std)[:, None])
 
 
+@dataclass(frozen=True)
+class SeriesCodec(SignalCodec):
+    """Signals of which each has a length of its own, or values that are missing: NaN (B, C, L) where nothing is there.
+
+    Attributes:
+        lengths: that occur among the training series, of each class; for sampling.
+        classes: whose, -1 where there are none.
+        counts: how often.
+        holes: whether values within a series may be missing.
+    """
+
+    lengths: tuple[int, ...]
+    classes: tuple[int, ...]
+    counts: tuple[int, ...]
+    holes: bool
+    kind: ClassVar[str] = "series"
+
+
 # float64 inside: a column such as a year, 1900 .. 2000, keeps its digits when the mean is taken off
 def _standardised(items: NDArray[Any], mean: NDArray[np.float64], std: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(((items.astype(np.float64) - mean) / std).astype(np.float32))
@@ -134,7 +153,8 @@ def _restored(x: Tensor, mean: NDArray[np.float64], std: NDArray[np.float64]) ->
 
 
 CODECS: Registry[type[Any]] = Registry(
-    "codec", {codec.kind: codec for codec in (ImageCodec, PointsCodec, SignalCodec, TokenCodec, TableCodec)}
+    "codec",
+    {codec.kind: codec for codec in (ImageCodec, PointsCodec, SignalCodec, SeriesCodec, TokenCodec, TableCodec)},
 )
 
 

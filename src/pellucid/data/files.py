@@ -26,12 +26,15 @@ MAP_ABOVE = 1 << 30  # bytes; a larger .npy stays on disk, memory-mapped
 _DELIMITERS = (",", ";", "\t")
 
 
-def load_npy(path: str | Path, *, labels: str | Path | None = None, kind: str | None = None) -> Dataset:
-    """A data set of a .npy file, memory-mapped above 1 GiB; `labels` names another .npy, or is None."""
+def load_npy(
+    path: str | Path, *, labels: str | Path | None = None, kind: str | None = None, missing: bool = False
+) -> Dataset:
+    """A data set of a .npy file, memory-mapped above 1 GiB; `labels` names another .npy, or is None. `missing` as of
+    `dataset_of_array`."""
     path = Path(path)
     array = _load_npy(path, map_above=MAP_ABOVE)
     values = None if labels in (None, "none") else _load_npy(Path(str(labels)), map_above=None)
-    return dataset_of_array(array, values, kind=kind, name=path.stem)
+    return dataset_of_array(array, values, kind=kind, name=path.stem, missing=missing)
 
 
 def load_npz(
@@ -40,12 +43,13 @@ def load_npz(
     labels: str | None = None,
     kind: str | None = None,
     conditions: ColumnKinds | None = None,
+    missing: bool = False,
 ) -> Dataset:
     """A data set of a .npz file: items under images, x, data or items; labels, if any, under labels or y.
 
     A file with a single array needs no such name. `labels` names the key of the labels, or is "none". Further arrays
     with a value for each item are conditions: words by their kind, numbers (N,) and (N, V) as vectors, and what is
-    itself items (pictures, signals) as that.
+    itself items (pictures, signals) as that. `missing` as of `dataset_of_array`.
     """
     path = Path(path)
     kinds = conditions or ColumnKinds()
@@ -61,7 +65,7 @@ def load_npz(
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, AttributeError, MemoryError) as error:
         raise _not_loaded(path, error) from error
-    found = dataset_of_array(items, values, kind=kind, name=path.stem)
+    found = dataset_of_array(items, values, kind=kind, name=path.stem, missing=missing)
     others = {key: array for key, array in others.items() if array.shape[:1] == (len(found),)}
     kinds.check(list(others))
     return _with_columns(found, [_array_column(key, array, kinds) for key, array in others.items()])

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..foundations.errors import UserError, unknown
 from .arrays import Dataset, encode_labels, slices
 from .codecs import ImageCodec, points_codec, signal_codec
+from .ragged import series_dataset, until_end
 
 KINDS = ("image", "points", "signal")
 
@@ -33,6 +34,7 @@ def dataset_of_array(
     kind: str | None = None,
     name: str = "array",
     columns: tuple[str, ...] = (),
+    missing: bool = False,
 ) -> Dataset:
     """A data set of an array, by the table at the top of this module.
 
@@ -42,6 +44,7 @@ def dataset_of_array(
         kind: "image", "points" or "signal", where the table should not decide.
         name: a word for reports and messages.
         columns: names of the columns of points, for messages.
+        missing: of signals: NaN is a value that is missing, and behind the last value a series has its end.
 
     Raises:
         UserError: no items, NaN or infinite values (with the place of the first), or a shape that is not understood.
@@ -52,8 +55,9 @@ def dataset_of_array(
         raise UserError(f"{name}: items must be numbers (N, ...), got {array.dtype} of shape {array.shape}")
     if not array.size:
         raise UserError(f"{name}: there is nothing in it (shape {array.shape})")
-    _refuse_non_finite(array, name, columns)
     kind = kind or _kind(array, name)
+    missing = missing and kind == "signal"
+    _refuse_non_finite(array, name, columns, missing)
     ids, names = (None, ()) if labels is None else _checked_labels(labels, len(array), name)
     if kind == "image":
         pictures = _pictures(array, name)
@@ -66,7 +70,11 @@ def dataset_of_array(
         return Dataset(points, ids, names, codec, name, notes=_column_notes(points, codec.mean, codec.std, columns))
     if array.ndim not in (2, 3):
         raise UserError(f"{name}: signals have the shape (N, L) or (N, C, L), got {array.shape}")
-    signals = _float32(array.reshape(len(array), -1, array.shape[-1]))
+    signals = array.reshape(len(array), -1, array.shape[-1])
+    if missing and np.isnan(signals).any():
+        words = None if ids is None else [names[i] for i in ids]
+        return series_dataset([until_end(one) for one in signals], words, name)
+    signals = _float32(signals)
     return Dataset(signals, ids, names, signal_codec(signals), name)
 
 
@@ -142,12 +150,12 @@ def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
     return result
 
 
-def _refuse_non_finite(array: NDArray[Any], name: str, columns: tuple[str, ...]) -> None:
+def _refuse_non_finite(array: NDArray[Any], name: str, columns: tuple[str, ...], missing: bool) -> None:
     if array.dtype.kind != "f":
         return
     start = 0
     for part in slices(array):
-        bad = ~np.isfinite(part)
+        bad = np.isinf(part) if missing else ~np.isfinite(part)
         if bad.any():
             place = np.argwhere(bad)[0]
             row, inner = start + int(place[0]), [int(i) for i in place[1:]]
@@ -157,6 +165,7 @@ def _refuse_non_finite(array: NDArray[Any], name: str, columns: tuple[str, ...])
                 where = f"place {tuple(inner)}" if inner else "the only column"
             raise UserError(
                 f"{name}: {part[tuple(place)]} in row {row}, {where} (counted from 0); remove such rows or fill them in"
+                + ("; of series, data.missing=true says that values may be missing" if len(inner) == 2 else "")
             )
         start += len(part)
 

@@ -1,15 +1,15 @@
 r"""Time series in the .ts format of the UCR and UEA archives, and three sets of it.
 
 After lines that begin with @, each line of a .ts file is one series: its channels parted by colons, a channel's values
-by commas, and behind the last colon its class, where there are classes. Series of different lengths become signals of
-the longest: a shorter one is held at its last value, and one more channel, the last, is 1 where there was a series and
-0 behind its end. A model learns that channel with the rest, so that what it makes has its own end.
+by commas, and behind the last colon its class, where there are classes. Series may have different lengths, and values
+may be missing (?), where the file says so: @missing true. See `ragged` for what becomes of them.
 
 Source of the format: A. Bagnall et al., "The UEA multivariate time series classification archive, 2018".
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,55 +18,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..foundations.errors import UserError
-from .arrays import Dataset, encode_labels
-from .codecs import signal_codec
+from .arrays import Dataset
+from .ragged import series_dataset
 from .shipped import shipped
 
 SERIES_SUFFIX = ".ts"
-PRESENCE = "the last channel is 1 where there is a series and 0 behind its end"
 
 
-def load_series(path: str | Path) -> Dataset:
+def load_series(path: str | Path, *, missing: bool = False) -> Dataset:
     """The series of one .ts file, float32 (N, C, L), with their classes.
+
+    Args:
+        path: the file.
+        missing: whether values may be missing (?, NaN) though the file does not say so by "@missing true".
 
     Raises:
         UserError: no such file, no series in it, or a line that cannot be read, by its number.
     """
-    return series_of([Path(path)], Path(path).stem)
+    return series_of([Path(path)], Path(path).stem, missing=missing)
 
 
-def series_of(paths: list[Path], name: str) -> Dataset:
+def series_of(paths: list[Path], name: str, *, missing: bool = False) -> Dataset:
     """The series of several .ts files of one kind, one after another.
 
     Args:
         paths: the files, such as the two parts of a set.
         name: a word for reports.
+        missing: as of `load_series`.
     """
-    series: list[list[NDArray[np.float32]]] = []
+    series: list[NDArray[np.float32]] = []
     classes: list[str] = []
     for path in paths:
-        for channels, label in _read(path):
-            if series and len(channels) != len(series[0]):
-                raise UserError(f"{path}: a series of {len(channels)} channels among others of {len(series[0])}")
-            series.append(channels)
+        for one, label in zip(*read_ts(path, missing=missing), strict=True):
+            if series and len(one) != len(series[0]):
+                raise UserError(f"{path}: a series of {len(one)} channels among others of {len(series[0])}")
+            series.append(one)
             if label is not None:
                 classes.append(label)
-    if not series:
-        raise UserError(f"{' and '.join(map(str, paths))} hold no series: after the line @data there is none")
-    lengths = np.array([len(channels[0]) for channels in series])
-    longest = int(lengths.max())
-    notes: tuple[str, ...] = ()
-    items = np.stack([[_held(channel, longest) for channel in channels] for channels in series])
-    if lengths.min() < longest:
-        there = (np.arange(longest) < lengths[:, None]).astype(np.float32)
-        items = np.concatenate([items, there[:, None]], axis=1)
-        notes = (f"series of {lengths.min()} to {longest} steps: {PRESENCE}",)
-    items = np.ascontiguousarray(items, dtype=np.float32)
-    labels, names = encode_labels(np.array(classes)) if len(classes) == len(series) else (None, ())
-    return Dataset(items, labels, names, signal_codec(items), name, notes=notes)
+    return series_dataset(series, classes if len(classes) == len(series) else None, name)
 
 
-def _read(path: Path) -> list[tuple[list[NDArray[np.float32]], str | None]]:
+def read_ts(path: Path, *, missing: bool = False) -> tuple[list[NDArray[np.float32]], list[str | None]]:
+    """The series of a .ts file, (C, L) each, NaN where a value is missing, and their classes.
+
+    Raises:
+        UserError: as `load_series`.
+    """
+    found = _read(path, missing)
+    if not found:
+        raise UserError(f"{path} holds no series: after the line @data there is none")
+    return [np.stack(channels) for channels, _ in found], [label for _, label in found]
+
+
+def _read(path: Path, missing: bool) -> list[tuple[list[NDArray[np.float32]], str | None]]:
     """Each series' channels and its class, of one file."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -82,6 +86,7 @@ def _read(path: Path) -> list[tuple[list[NDArray[np.float32]], str | None]]:
             if word.startswith("@timestamps") and "true" in word:
                 raise UserError(f"{path}: series with time stamps are not read: give values at equal steps")
             labelled = labelled or bool(re.match(r"@classlabel\s+true", word))
+            missing = missing or bool(re.match(r"@missing\s+true", word))
             inside = word.startswith("@data")
             if not inside and not text.startswith("@"):
                 raise UserError(f"{path}, line {number}: expected @data before the first series; it is no .ts file")
@@ -89,33 +94,25 @@ def _read(path: Path) -> list[tuple[list[NDArray[np.float32]], str | None]]:
         parts = text.split(":")
         label = parts.pop().strip() if labelled else None
         try:
-            channels = [np.array(part.split(","), dtype=np.float32) for part in parts]
+            channels = [_channel(part) for part in parts]
         except ValueError:
-            what = "a missing value (?)" if "?" in text else "a value that is no number"
-            raise UserError(f"{path}, line {number}: {what}; fill it in or leave the series out") from None
+            raise UserError(f"{path}, line {number}: a value that is no number") from None
         if not channels or len({len(channel) for channel in channels}) != 1:
             raise UserError(f"{path}, line {number}: the channels of one series have one length")
-        if not all(np.isfinite(channel).all() for channel in channels):
+        if any(np.isinf(channel).any() for channel in channels):
             raise UserError(f"{path}, line {number}: a value that is not finite; fill it in or leave the series out")
+        if not missing and any(np.isnan(channel).any() for channel in channels):
+            raise UserError(
+                f"{path}, line {number}: a missing value, and nothing says that values may be missing: write @missing "
+                "true at the top of the file, or set data.missing=true"
+            )
         found.append((channels, label))
     return found
 
 
-def read_ts(path: Path) -> tuple[list[NDArray[np.float32]], list[str | None]]:
-    """The series of a .ts file, (C, L) each, and their classes.
-
-    Raises:
-        UserError: as `load_series`.
-    """
-    found = _read(path)
-    if not found:
-        raise UserError(f"{path} holds no series: after the line @data there is none")
-    return [np.stack(channels) for channels, _ in found], [label for _, label in found]
-
-
-def _held(channel: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """A channel held at its last value up to a length."""
-    return np.pad(channel, (0, length - len(channel)), mode="edge")
+def _channel(text: str) -> NDArray[np.float32]:
+    """The values of one channel; ? and NaN are missing."""
+    return np.array([math.nan if cell.strip() == "?" else float(cell) for cell in text.split(",")], np.float32)
 
 
 def archived(name: str, archive: str) -> Dataset:
@@ -158,4 +155,18 @@ def motions() -> Dataset:
     return archived("motions", "BasicMotions")
 
 
-SERIES: dict[str, Callable[[], Dataset]] = {"power": power, "gunpoint": gunpoint, "motions": motions}
+def vowels() -> Dataset:
+    """640 utterances of a vowel by nine speakers, 12 cepstral coefficients over 7 to 29 steps.
+
+    Source: M. Kudo, J. Toyama and M. Shimbo, "Multidimensional Curve Classification Using Passing-Through Regions",
+    1999; the UEA archive's JapaneseVowels.
+    """
+    return archived("vowels", "JapaneseVowels")
+
+
+SERIES: dict[str, Callable[[], Dataset]] = {
+    "power": power,
+    "gunpoint": gunpoint,
+    "motions": motions,
+    "vowels": vowels,
+}

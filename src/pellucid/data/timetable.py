@@ -9,15 +9,16 @@
 
 The times stand in a column named time, date, datetime, timestamp, step or hour, or in the first one with dates; without
 one, rows are equal steps. A column named series, id or item says which series a row belongs to, and one named label or
-class what that is, the same in all of its rows. All others hold numbers. A cell that is empty, ?, NA or NaN is missing.
+class what that is, the same in all of its rows; so are other columns of words. All others hold numbers. A cell that is
+empty, ?, NA or NaN is missing.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ class OneSeries:
         times: of its steps; None where the table has none.
         label: its class, or None.
         lines: the line of the file of each row.
+        others: the cell of each column that is no channel and the same in all rows, by its name.
     """
 
     name: str
@@ -51,6 +53,7 @@ class OneSeries:
     times: Times | None
     label: str | None
     lines: tuple[int, ...]
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def time(self, place: int) -> str:
         """The time of a step, also beyond the last: as the file writes it, or the step's number from 0."""
@@ -74,8 +77,12 @@ class TimeTable:
     notes: tuple[str, ...] = ()
 
 
-def read_timetable(path: str | Path) -> TimeTable:
+def read_timetable(path: str | Path, *, apart: Collection[str] = ()) -> TimeTable:
     """The series of a csv file (see above).
+
+    Args:
+        path: the file.
+        apart: columns that are no channels though they hold numbers: the same in all rows of a series.
 
     Raises:
         UserError: no header or no rows, a cell that is no number, times out of order, twice or uneven, a channel
@@ -89,7 +96,10 @@ def read_timetable(path: str | Path) -> TimeTable:
     if at_time is None:
         others = (j for j in range(len(header)) if j not in (at_series, at_label))
         at_time = next((j for j in others if _dated([cells[j] for _, cells in rows])), None)
-    own = [j for j in range(len(header)) if j not in (at_series, at_label, at_time)]
+    known = (at_series, at_label, at_time)
+    said = [j for j in range(len(header)) if j not in known]
+    beside = [j for j in said if header[j] in apart or _worded([cells[j] for _, cells in rows])]
+    own = [j for j in said if j not in beside]
     if not own:
         raise UserError(f"{path} has no column of numbers: give one for each channel of the series")
     values = np.array([[_value(cells[j], header[j], line, path) for j in own] for line, cells in rows], np.float64)
@@ -113,8 +123,11 @@ def read_timetable(path: str | Path) -> TimeTable:
                 after = next(i for i in range(1, len(lines)) if times.places[i] != times.places[i - 1] + 1)
                 which = f" of series {name!r}" if name else ""
                 notes.append(f"{holes} times{which} have no row, the first after line {lines[after - 1]}: missing")
-        label = None if at_label is None else _label(rows[first:last], at_label, path)
-        found.append(OneSeries(name, np.ascontiguousarray(part), times, label, lines))
+        label = None if at_label is None else _same(rows[first:last], at_label, header, path)
+        if label == "":
+            raise UserError(f"{path}, line {lines[0]}: the {header[at_label or 0]} is missing")
+        alike = {header[j]: _same(rows[first:last], j, header, path) for j in beside}
+        found.append(OneSeries(name, np.ascontiguousarray(part), times, label, lines, alike))
     time = None if at_time is None else header[at_time]
     return TimeTable(tuple(header[j] for j in own), time, tuple(found), tuple(notes))
 
@@ -197,9 +210,18 @@ def _blocks(names: Sequence[str], rows: Sequence[tuple[int, list[str]]], path: P
     return found
 
 
-def _label(rows: Sequence[tuple[int, list[str]]], at: int, path: Path) -> str:
-    label = rows[0][1][at]
+def _worded(cells: Sequence[str]) -> bool:
+    """Whether a column holds words and no numbers."""
+    filled = [cell for cell in cells if cell.lower() not in MISSING]
+    return bool(filled) and all(number(cell) is None for cell in filled)
+
+
+def _same(rows: Sequence[tuple[int, list[str]]], at: int, header: Sequence[str], path: Path) -> str:
+    """The cell of a column that is one in all rows of a series."""
     for line, cells in rows:
-        if not cells[at] or cells[at] != label:
-            raise UserError(f"{path}, line {line}: the label {cells[at]!r}, where this series has {label!r}")
-    return label
+        if cells[at] != rows[0][1][at]:
+            raise UserError(
+                f"{path}, line {line}, column {header[at]!r}: {cells[at]!r}, where this series has {rows[0][1][at]!r}; "
+                "what is no number says what a whole series is"
+            )
+    return rows[0][1][at]

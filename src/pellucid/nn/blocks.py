@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -61,12 +62,15 @@ def unpatchify(x: Tensor, patch: int) -> Tensor:
     return unfolded.reshape(batch, channels // patch, length * patch)
 
 
-def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Repeats the last row and column of (B, C, *n) until every side is a multiple; `crop` undoes it."""
+def pad_to_multiple(x: Tensor, multiple: int, *, mode: str = "replicate") -> Tensor:
+    """Repeats the last row and column of (B, C, *n) until every side is a multiple; `crop` undoes it.
+
+    With mode "constant" zeros are added instead, as behind the end of a series.
+    """
     missing = [-size % multiple for size in reversed(x.shape[2:])]
     if not any(missing):
         return x
-    return F.pad(x, [side for m in missing for side in (0, m)], mode="replicate")
+    return F.pad(x, [side for m in missing for side in (0, m)], mode=mode)
 
 
 def crop(x: Tensor, side: torch.Size) -> Tensor:
@@ -76,10 +80,35 @@ def crop(x: Tensor, side: torch.Size) -> Tensor:
     return x
 
 
-def halve(x: Tensor) -> Tensor:
-    """Means of pairs (2×2 squares), at an odd edge of what is there: (B, C, *n) -> (B, C, *ceil(n / 2))."""
+def halve(x: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Means of pairs (2×2 squares), at an odd edge of what is there: (B, C, *n) -> (B, C, *ceil(n / 2)).
+
+    Args:
+        x: (B, C, *n).
+        keep: (B, 1, n), 1 where a step is there and 0 where not: means are of what is there.
+    """
     pool = F.avg_pool1d if x.ndim == 3 else F.avg_pool2d
-    return pool(x, 2, ceil_mode=True)
+    if keep is None:
+        return pool(x, 2, ceil_mode=True)
+    return pool(x * keep, 2, ceil_mode=True) / pool(keep, 2, ceil_mode=True).clamp_min(0.5)
+
+
+def kept(x: Tensor, keep: Tensor | None) -> Tensor:
+    """x (B, C, n) with zeros where a step is not there, of keep (B, 1, n); as it is where keep is None."""
+    return x if keep is None else x * keep
+
+
+def normalised(norm: nn.GroupNorm, x: Tensor, keep: Tensor | None) -> Tensor:
+    """The normalisation of x (B, C, n), with the mean and variance of the steps that are there, of keep (B, 1, n)."""
+    if keep is None:
+        return cast(Tensor, norm(x))
+    h = x.float().unflatten(1, (norm.num_groups, -1))
+    there = keep[:, None].float()
+    count = there.sum((2, 3), keepdim=True) * h.shape[2]
+    mean = (h * there).sum((2, 3), keepdim=True) / count
+    centred = h - mean
+    variance = (centred.square() * there).sum((2, 3), keepdim=True) / count
+    return (centred * (variance + norm.eps).rsqrt()).flatten(1, 2).to(x.dtype)
 
 
 def double(x: Tensor, side: torch.Size) -> Tensor:
@@ -184,12 +213,13 @@ class ResidualBlock(nn.Module):
         self.convolve = zeroed(convolution(dims, out, out))
         self.skip = convolution(dims, channels, out, kernel=1) if channels != out else nn.Identity()
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """The block's value at x under the condition."""
-        h = self.convolve_in(F.silu(torch.addcmul(self.bias, self.gain, self.norm_in(x))))
+    def forward(self, x: Tensor, embedding: Tensor, keep: Tensor | None = None) -> Tensor:
+        """The block's value at x under the condition; with keep (B, 1, n), of the steps that are there alone."""
+        h = F.silu(torch.addcmul(self.bias, self.gain, normalised(self.norm_in, x, keep)))
+        h = self.convolve_in(kept(h, keep))
         scale, shift = self.modulate(embedding).reshape(len(x), -1, *(1,) * (x.ndim - 2)).chunk(2, dim=1)
-        h = F.silu(torch.addcmul(shift, 1 + scale, self.norm(h)))  # equation 1
-        return self.skip(x) + self.convolve(self.dropout(h))
+        h = F.silu(torch.addcmul(shift, 1 + scale, normalised(self.norm, h, keep)))  # equation 1
+        return kept(self.skip(x) + self.convolve(kept(self.dropout(h), keep)), keep)
 
 
 def num_heads(channels: int, head_width: int) -> int:
@@ -258,7 +288,8 @@ class AttentionBlock(nn.Module):
         self.attend = Attention(channels, head_width)
         zeroed(self.attend.out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The block's value at x."""
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """The block's value at x; with keep (B, 1, n), only steps that are there are looked at."""
         tokens = x.flatten(2).transpose(1, 2)
-        return x + self.attend(self.norm(tokens)).transpose(1, 2).reshape(x.shape)
+        seen = None if keep is None else keep[:, 0] > 0
+        return kept(x + self.attend(self.norm(tokens), keep=seen).transpose(1, 2).reshape(x.shape), keep)

@@ -67,6 +67,8 @@ class DiT(Network):
     torch.Size([2, 3, 50])
     """
 
+    masks = True
+
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__(spec, spec.width, spec.width)
         dims = len(spec.shape) - 1
@@ -86,14 +88,27 @@ class DiT(Network):
         self.modulate = zeroed(nn.Linear(spec.width, 2 * spec.width))
         self.out = zeroed(nn.Linear(spec.width, folded * spec.output_multiplier))
 
-    def body(self, x: Tensor, embedding: Tensor, beside: list[Tensor], context: Seen | None) -> Tensor:
+    def body(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        beside: list[Tensor],
+        context: Seen | None,
+        steps: Tensor | None = None,
+    ) -> Tensor:
         """As `Network.body`: (B, C, *side) -> (B, C output_multiplier, *side)."""
         side = x.shape[2:]
         x = torch.cat([x, *beside], dim=1) if beside else x
-        folded = patchify(pad_to_multiple(x, self.patch), self.patch)
-        tokens = self.door(folded.flatten(2).transpose(1, 2)) + self.position
+        folded = patchify(pad_to_multiple(x, self.patch, mode="replicate" if steps is None else "constant"), self.patch)
+        tokens = self.door(folded.flatten(2).transpose(1, 2))
+        keep = None
+        if steps is None:
+            tokens = tokens + self.position
+        else:  # a series may be shorter than those of the spec, and has the first positions then
+            tokens = tokens + self.position[: tokens.shape[1]]
+            keep = F.max_pool1d(pad_to_multiple(steps, self.patch, mode="constant"), self.patch)[:, 0] > 0
         for block in self.blocks:
-            tokens = block(tokens, embedding, context)
+            tokens = block(tokens, embedding, context, keep=keep)
         scale, shift = self.modulate(embedding)[:, None].chunk(2, dim=-1)
         out = self.out(torch.addcmul(shift, 1 + scale, self.norm(tokens)))
         grid = out.transpose(1, 2).reshape(len(x), -1, *folded.shape[2:])

@@ -58,7 +58,14 @@ class MLP(Network):
         self.norm = nn.LayerNorm(spec.width)
         self.out = zeroed(nn.Linear(spec.width, size * spec.output_multiplier))
 
-    def body(self, x: Tensor, embedding: Tensor, beside: list[Tensor], context: Seen | None) -> Tensor:
+    def body(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        beside: list[Tensor],
+        context: Seen | None,
+        steps: Tensor | None = None,
+    ) -> Tensor:
         """As `Network.body`: (B, *shape) -> (B, shape[0] output_multiplier, *shape[1:])."""
         flat = x.flatten(1)
         angle = (flat[:, :, None] * self.scales).flatten(1)

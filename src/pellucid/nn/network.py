@@ -5,6 +5,9 @@
     items of x's sides     laid beside x as further channels, with one that says where they are known
     other items            attended to, patch by patch
 
+    presence               which values of a series are there: the others are zero to the network, and steps behind a
+                           series' end are not seen at all
+
 An `mlp` attends to nothing: it lays items of any shape beside x, and takes a text by its mean.
 """
 
@@ -12,18 +15,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from pellucid.foundations.errors import unknown
+from pellucid.foundations.errors import UserError, unknown
 
 from .attend import Context, Seen, with_mask
 from .blocks import Embedding
 from .parts import embedders
-from .spec import ConditionSpec, NetworkSpec
+from .spec import PRESENCE, ConditionSpec, NetworkSpec
 from .text import TextEncoder
+
+
+def steps_of(there: Tensor) -> Tensor:
+    """1 up to the last step of which any channel is there, 0 behind it: (B, C, L) -> (B, 1, L).
+
+    A hole within a series stays a step of it: what is on its sides belongs together.
+    """
+    return there.amax(1, keepdim=True).flip(-1).cummax(-1).values.flip(-1)
 
 
 class Network(nn.Module, ABC):
@@ -36,9 +47,17 @@ class Network(nn.Module, ABC):
         attends: whether it has cross-attention.
     """
 
+    masks: ClassVar[bool] = False  # whether it can leave out what is behind the end of a series
+
     def __init__(self, spec: NetworkSpec, width: int, widest: int, *, attends: bool = True) -> None:
         super().__init__()
         self.conditions = {condition.name: condition for condition in spec.conditions}
+        self.presence = next((c for c in spec.conditions if c.kind == PRESENCE), None)
+        if self.presence is not None and (not self.masks or len(spec.shape) != 2):
+            raise UserError(
+                f"series of lengths of their own, or with missing values, are for a unet or a dit of signals (C, L), "
+                f"not for {spec.kind} of items {spec.shape}"
+            )
         self.embedding = Embedding(width, spec.num_classes, spec.vector_dim, embedders(spec.conditions, widest, width))
         texts = [condition for condition in spec.conditions if condition.kind == "text"]
         self.texts = nn.ModuleDict(
@@ -96,15 +115,26 @@ class Network(nn.Module, ABC):
         embedding = self.embedding(c_noise, label, vector, values)
         beside = [self._laid(c, given, x) for c in self.beside]
         context = None if self.context is None else self.context(given, len(x))
-        return self.body(x, embedding, beside, context)
+        if self.presence is None:
+            return self.body(x, embedding, beside, context)
+        there = given[self.presence.name].to(x.dtype) if self.presence.name in given else torch.ones_like(x)
+        return self.body(x * there, embedding, [there, *beside], context, steps_of(there))
 
     @abstractmethod
-    def body(self, x: Tensor, embedding: Tensor, beside: list[Tensor], context: Seen | None) -> Tensor:
+    def body(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        beside: list[Tensor],
+        context: Seen | None,
+        steps: Tensor | None = None,
+    ) -> Tensor:
         """The prediction at x (B, *shape) under an embedding (B, E).
 
         Args:
-            beside: the items laid beside x, (B, C + 1, *side) each, in the spec's order.
+            beside: the items laid beside x, (B, C + 1, *side) each, in the spec's order, behind the presence of x.
             context: what is attended to; None where there is no attended condition.
+            steps: of networks with `masks`, (B, 1, L): 1 up to the end of each series, 0 behind it; None: no ends.
         """
 
     def _prepared(self, cond: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -129,8 +159,9 @@ class Network(nn.Module, ABC):
 
 
 def channels_beside(network: Network) -> int:
-    """How many channels the items beside x have, their masks counted."""
-    return sum(condition.shape[0] + 1 for condition in network.beside)
+    """How many channels stand beside x: items with their masks, and the presence of x."""
+    own = 0 if network.presence is None else network.presence.size
+    return own + sum(condition.shape[0] + 1 for condition in network.beside)
 
 
 def _same_sides(condition: ConditionSpec, spec: NetworkSpec) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 from pellucid.data.conditions import KINDS
 from pellucid.foundations.errors import UserError, unknown
 
+PRESENCE = "presence"  # name and kind of the condition that says which values of a series are there
 _TAKEN = ("x", "t", "c_noise", "label", "vector")  # by the faces of denoisers and networks
 
 
@@ -23,9 +24,10 @@ class ConditionSpec:
     Args:
         name: the keyword by which the network is called.
         kind: `class`, `tags`, `vector`, `text`, `states` or `items`; what their tensors are, and how each says "none",
-            stands in `pellucid.data.conditions`.
+            stands in `pellucid.data.conditions`. Or `presence`, of a series (C, L): 1 where a value of it is there, 0
+            where not.
         size: number of classes (none not counted), tags, components of the vector, pieces of the vocabulary (padding
-            counted), or width of a state; items: 1.
+            counted), or width of a state; items: 1; presence: channels.
         shape: shape of one value's tensor: (length,) of a text, (length, width) of states, that of the items.
         width: text: channels of its encoder; 0: the network's rule.
         blocks: text: blocks of its encoder.
@@ -43,16 +45,16 @@ class ConditionSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
-        if self.kind not in KINDS:
+        if self.kind not in (*KINDS, PRESENCE):
             raise unknown("kind of condition", self.kind, KINDS)
         if not self.name.isidentifier() or self.name in _TAKEN:
             taken = ", ".join(_TAKEN)
             raise UserError(f"a condition named {self.name!r}: give a plain word other than {taken}, which are taken")
-        axes = {"text": (1,), "states": (2,), "items": (1, 2, 3)}.get(self.kind)
+        axes = {"text": (1,), "states": (2,), "items": (1, 2, 3), PRESENCE: (2,)}.get(self.kind)
         if axes is not None and (len(self.shape) not in axes or min(self.shape) < 1):
             raise UserError(
                 f"the condition {self.name!r} of shape {self.shape}: give (length,) for text, (length, width) for "
-                "states, and a shape of 1 to 3 positive sizes for items"
+                "states, a shape of 1 to 3 positive sizes for items, and (C, L) for presence"
             )
         if self.size < 1 or self.width < 0 or self.blocks < 1:
             raise UserError(
@@ -79,6 +81,8 @@ class ConditionSpec:
             return torch.zeros(num, dtype=torch.int64)
         if self.kind == "text":
             return torch.ones(num, *self.shape, dtype=torch.int64)
+        if self.kind == PRESENCE:
+            return torch.ones(num, *self.shape)
         return torch.zeros(num, *((self.size,) if self.kind in ("tags", "vector") else self.shape))
 
     def check(self, value: Tensor) -> None:
@@ -90,6 +94,8 @@ class ConditionSpec:
             fits = not ids and shape == (self.size,)
         elif self.kind == "items":
             fits = not ids and shape == self.shape
+        elif self.kind == PRESENCE:  # a series may be shorter, or longer
+            fits = not ids and len(shape) == 2 and shape[0] == self.size
         elif self.kind == "text":
             fits = len(shape) == (1 if ids else 2) and shape[0] <= self.shape[0]
         else:

@@ -24,6 +24,8 @@ from .blocks import (
     double,
     group_norm,
     halve,
+    kept,
+    normalised,
     pad_to_multiple,
     patchify,
     unpatchify,
@@ -43,11 +45,11 @@ class Stage(nn.Module):
         self.attention = AttentionBlock(out, spec.head_width) if attend else None
         self.cross = GridCrossAttention(out, spec.head_width, context) if context else None
 
-    def forward(self, x: Tensor, embedding: Tensor, context: Seen | None = None) -> Tensor:
-        """The stage's value at x under the condition."""
-        x = self.block(x, embedding)
-        x = x if self.attention is None else self.attention(x)
-        return x if self.cross is None or context is None else self.cross(x, context)
+    def forward(self, x: Tensor, embedding: Tensor, context: Seen | None = None, keep: Tensor | None = None) -> Tensor:
+        """The stage's value at x under the condition; keep as of `ResidualBlock`."""
+        x = self.block(x, embedding, keep)
+        x = x if self.attention is None else self.attention(x, keep)
+        return x if self.cross is None or context is None else kept(self.cross(x, context), keep)
 
 
 class UNet(Network):
@@ -64,6 +66,8 @@ class UNet(Network):
     torch.Size([3, 1, 28, 28])
     """
 
+    masks = True
+
     def __init__(self, spec: NetworkSpec) -> None:
         widths = [spec.width * m for m in spec.multipliers]
         super().__init__(spec, 4 * spec.width, max(widths))
@@ -77,14 +81,14 @@ class UNet(Network):
         crossing = spec.attention or (len(widths) - 1,)
 
         self.down = nn.ModuleList()
-        kept, channels = [], widths[0]
+        passed, channels = [], widths[0]
         for level, width in enumerate(widths):
             context = self.context_width if level in crossing else 0
             stages = nn.ModuleList()
             for _ in range(spec.blocks):
                 stages.append(Stage(spec, channels, width, level in spec.attention, context=context))
                 channels = width
-                kept.append(width)
+                passed.append(width)
             self.down.append(stages)
 
         self.up = nn.ModuleList()
@@ -92,33 +96,53 @@ class UNet(Network):
             context = self.context_width if level in crossing else 0
             stages = nn.ModuleList()
             for _ in range(spec.blocks):
-                stages.append(Stage(spec, channels + kept.pop(), width, level in spec.attention, context=context))
+                stages.append(Stage(spec, channels + passed.pop(), width, level in spec.attention, context=context))
                 channels = width
             self.up.append(stages)
 
         self.norm = group_norm(channels)
         self.out = zeroed(convolution(dims, channels, folded * spec.output_multiplier))
 
-    def body(self, x: Tensor, embedding: Tensor, beside: list[Tensor], context: Seen | None) -> Tensor:
+    def body(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        beside: list[Tensor],
+        context: Seen | None,
+        steps: Tensor | None = None,
+    ) -> Tensor:
         """As `Network.body`: (B, C, *side) -> (B, C output_multiplier, *side)."""
         side = x.shape[2:]
         x = torch.cat([x, *beside], dim=1) if beside else x
-        h = patchify(pad_to_multiple(x, self.patch), self.patch)
+        keeps = self._keeps(steps)
+        keep = keeps[0]
+        h = patchify(pad_to_multiple(x, self.patch, mode="replicate" if steps is None else "constant"), self.patch)
         if h.ndim == 4:  # convolutions on CPUs, and under autocast on GPUs, are faster with channels last
             h = h.contiguous(memory_format=torch.channels_last)
-        h = self.door(h)
+        h = kept(self.door(h), keep)
 
-        kept: list[Tensor] = []
+        passed: list[Tensor] = []
         for level, stages in enumerate(self.down):
-            h = halve(h) if level else h
+            h = halve(h, keep) if level else h
+            keep = keeps[level]
             for stage in cast(nn.ModuleList, stages):
-                h = stage(h, embedding, context)
-                kept.append(h)
+                h = stage(h, embedding, context, keep)
+                passed.append(h)
 
         for level, stages in enumerate(self.up):
-            h = double(h, kept[-1].shape[2:]) if level else h
+            h = double(h, passed[-1].shape[2:]) if level else h
+            keep = keeps[-1 - level]
             for stage in cast(nn.ModuleList, stages):
-                h = stage(torch.cat([h, kept.pop()], dim=1), embedding, context)
+                h = stage(torch.cat([h, passed.pop()], dim=1), embedding, context, keep)
 
-        h = self.out(F.silu(self.norm(h)))
+        h = self.out(kept(F.silu(normalised(self.norm, h, keep)), keep))
         return crop(unpatchify(h, self.patch), side)
+
+    def _keeps(self, steps: Tensor | None) -> list[Tensor | None]:
+        """Of each level which of its cells hold a step that is there, (B, 1, n); None where all do."""
+        if steps is None:
+            return [None] * len(self.down)
+        found = [F.max_pool1d(pad_to_multiple(steps, self.patch, mode="constant"), self.patch)]
+        while len(found) < len(self.down):
+            found.append(F.max_pool1d(found[-1], 2, ceil_mode=True))
+        return list(found)

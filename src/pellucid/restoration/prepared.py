@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..asked import Asked, conditions_for
+from ..data.codecs import SeriesCodec
 from ..data.encoding import NONE
 from ..denoisers import Denoiser
 from ..foundations.errors import UserError
@@ -47,6 +48,7 @@ class Prepared:
         device: where observations go; None leaves them where they are, in their own precision.
         solver, times: what moves, and when.
         named: solver, steps, grid and guidance as one would ask for them.
+        any_length: whether the items are series, of any length up to that of the shape.
     """
 
     denoiser: Denoiser
@@ -55,6 +57,7 @@ class Prepared:
     solver: Solver
     times: Tensor
     named: dict[str, Any]
+    any_length: bool = False
 
     def fitting(self, shape: tuple[int, ...], overlap: int | None, batch_size: int | None) -> Fit:
         """How items of a shape are restored.
@@ -70,6 +73,12 @@ class Prepared:
         """
         rows = batch_size or batch_for(shape)
         if self.shape is None or shape == self.shape:
+            return Fit(self.denoiser, shape, rows, False)
+        if self.any_length and len(shape) == 2 and shape[0] == self.shape[0]:
+            if shape[1] > self.shape[1]:
+                raise UserError(
+                    f"a series of {shape[1]} steps, and the model knows at most {self.shape[1]}: cut it to these"
+                )
             return Fit(self.denoiser, shape, rows, False)
         if len(shape) != len(self.shape) or len(shape) < 2 or shape[0] != self.shape[0]:
             raise UserError(
@@ -161,6 +170,7 @@ def prepare(
         mover,
         times,
         {"solver": named, "steps": steps, "grid": grid, "guidance": scale, "guidance_kind": kind},
+        isinstance(model, Model) and isinstance(model.card.codec, SeriesCodec),
     )
 
 

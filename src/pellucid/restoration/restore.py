@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..asked import Asked, Labels, Texts
+from ..data.codecs import SeriesCodec
 from ..denoisers import Denoiser
 from ..foundations.errors import UserError, unknown
 from ..foundations.rng import Stream
@@ -182,7 +183,8 @@ def restore(
         )
     level = noise_of(bound, y) if isinstance(noise, str) else float(noise)
     own = shape_of(model)
-    tiled = own is not None and any(side > most for side, most in zip(item[1:], own[1:], strict=False))
+    series = isinstance(model, Model) and isinstance(model.card.codec, SeriesCodec)  # these know no tiles
+    tiled = not series and own is not None and any(a > b for a, b in zip(item[1:], own[1:], strict=False))
     chosen = _method(model, method, Observation(bound, y, level), peak, samples, tiled)
     latent = _latent(model, item, chosen)
     ready = prepare(

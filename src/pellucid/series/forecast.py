@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..asked import Asked, Labels
+from ..data.codecs import SeriesCodec
 from ..foundations.errors import UserError
 from ..model import Model
 from ..operators import Mask
@@ -162,11 +163,13 @@ def fill(
     for i, empty in enumerate((~there).flatten(1).all(1).tolist()):
         if empty:
             raise UserError(f"series {i} (counted from 0) has no value at all: there is nothing to go by")
-    whole = torch.nn.functional.pad(to_model(model.card.codec, x), (0, known - length), value=math.nan)
+    # A model of series with ends of their own knows one of this length; another sees the rest of its own as missing.
+    more = 0 if isinstance(model.card.codec, SeriesCodec) else known - length
+    whole = torch.nn.functional.pad(to_model(model.card.codec, x), (0, more), value=math.nan)
     found = x[:, None].expand(-1, samples, -1, -1).clone()
     groups = list(_alike(there))
     for number, (first, last) in enumerate(groups):
-        seen = torch.nn.functional.pad(there[first], (0, known - length))
+        seen = torch.nn.functional.pad(there[first], (0, more))
         if bool(seen[:, :length].all()):
             continue
 
@@ -176,7 +179,7 @@ def fill(
 
         made = restore(
             model,
-            Mask(seen.float()),
+            Mask(seen.float()).on(tuple(seen.shape)),
             whole[first:last],
             samples=samples,
             seed=seed,

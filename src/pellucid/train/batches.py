@@ -18,9 +18,12 @@ import torch
 from torch import Tensor
 
 from ..data.arrays import Dataset
+from ..data.codecs import SeriesCodec
 from ..data.order import item_at
+from ..data.ragged import presence
 from ..foundations.rng import Stream, subseed
 from ..losses import TimeDensity
+from ..nn.spec import PRESENCE
 from ..processes.gaussian import Gaussian
 from ..processes.weightings import Likelihood
 
@@ -74,6 +77,9 @@ def items_at(
     rows = item_at(subseed(seed, "order"), positions, len(data))
     x0, _ = data.fetch(rows)
     cond = {name: value.to(device, non_blocking=True) for name, value in data.conditions(rows).items()}
+    if isinstance(data.codec, SeriesCodec):
+        cond[PRESENCE] = presence(x0).to(device, non_blocking=True)
+        x0 = x0.nan_to_num(nan=0.0)
     stream = Stream(subseed(seed, "training"), torch.from_numpy(positions).to(device))
     coins = stream.uniform((2,), step=1)[0, 0]
     x0 = x0.to(device, non_blocking=True)
@@ -156,5 +162,9 @@ class Batches:
         t = self.density.times(self.process.schedule, u)
         if isinstance(self.process.weighting, Likelihood):
             over = 1 / self.density.density(self.process.schedule, t)
+            factor = over if factor is None else factor * over
+        if PRESENCE in cond:
+            # A loss is a mean over all places, and those where nothing is add zero: so it becomes one over what is.
+            over = 1 / cond[PRESENCE].flatten(1).mean(1)
             factor = over if factor is None else factor * over
         return Batch(x0, t, noise, cond, factor, u)

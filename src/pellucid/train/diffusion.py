@@ -10,8 +10,10 @@ import torch
 from ..asked import text_part
 from ..config import Config
 from ..data.arrays import Dataset
+from ..data.codecs import SeriesCodec
 from ..denoisers import TARGETS
 from ..foundations.devices import best_device
+from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from ..guidance import PAIRS
 from ..losses import DENSITIES
@@ -36,7 +38,20 @@ class Diffusion(Kind):
         return self.ready(config, parts(config))
 
     def ready(self, config: Config, found: Parts) -> Prepared:
-        """The parts of a data set, ready for training."""
+        """The parts of a data set, ready for training.
+
+        Raises:
+            UserError: a loss or a network that cannot leave out what is not there, for series with ends of their own.
+        """
+        if isinstance(found.train.codec, SeriesCodec):
+            for name, given in (
+                ("process.learned_variance", config.process.learned_variance),
+                ("network.energy", config.network.energy),
+            ):
+                if given:
+                    raise UserError(
+                        f"{name} is not for series of lengths of their own, or with missing values: leave it out"
+                    )
         if config.process.sigma_data is None:
             sigma = _spread(found.train)
             config = config.model_copy(update={"process": config.process.model_copy(update={"sigma_data": sigma})})
@@ -106,7 +121,9 @@ def _spread(dataset: Dataset) -> float:
     """The data's root mean square over (at most) 2,000 items: the scale the network's inputs are divided by."""
     chosen = np.linspace(0, len(dataset) - 1, min(len(dataset), 2000)).astype(np.int64)
     x, _ = dataset.fetch(chosen)
-    return round(max(x.double().square().mean().sqrt().item(), 1e-3), 4)
+    squares = x.double().square()
+    mean = squares[~x.isnan()].mean() if isinstance(dataset.codec, SeriesCodec) else squares.mean()
+    return round(max(mean.sqrt().item(), 1e-3), 4)
 
 
 def _texts(card: Card, train: Dataset, held: Dataset | None, num: int) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from ..data.conditions import Part
 from ..data.halves import inclusions
 from ..data.infer import ColumnKinds
 from ..data.open import open_dataset
+from ..data.series_files import SeriesReading, open_series
 from ..data.texts import Reading
 from ..foundations.errors import UserError
-from ..nn.spec import ConditionSpec
+from ..nn.spec import PRESENCE, ConditionSpec
 from .trainee import Source
 
 
@@ -53,11 +54,14 @@ class Prepared:
 
     @property
     def conditions(self) -> tuple[ConditionSpec, ...]:
-        """What a network must know of the parts."""
-        return tuple(
+        """What a network must know of the parts, and of what is there of a series."""
+        found = tuple(
             ConditionSpec(part.name, part.kind, 1 if part.kind == "items" else part.size, part.shape)
             for part in self.parts
         )
+        shape = self.dataset.shape
+        own = (ConditionSpec(PRESENCE, PRESENCE, shape[0], shape),) if self.dataset.codec.kind == "series" else ()
+        return (*found, *own)
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,15 @@ def _whole(config: Config) -> Dataset:
     settings = config.data
     if config.kind == "table":
         return open_dataset(config.data.source, table=settings.columns)
+    asked = bool(settings.conditions or settings.text_model)
+    if settings.kind == "series":
+        columns = ColumnKinds(settings.conditions, settings.text_model) if asked else None
+        series = SeriesReading(settings.length, settings.missing)
+        return open_series(config.data.source, series, labels=settings.labels, conditions=columns)
+    if settings.missing:
+        raise UserError("data.missing is of series: set data.kind=series too, or leave it out")
     given = (settings.symbols, settings.length, settings.cut)
     reading = None if given == (None, None, None) else Reading(*given)
-    asked = bool(settings.conditions or settings.text_model)
     return open_dataset(
         config.data.source,
         size=settings.size,
