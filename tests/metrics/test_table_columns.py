@@ -92,6 +92,17 @@ def test_the_mean_over_columns_is_at_its_floor_for_equal_laws() -> None:
     assert shifted.low > shifted.floor
 
 
+def test_many_values_are_merged_for_chance_alone() -> None:
+    random = np.random.default_rng(5)
+    x, y = random.normal(size=3000), random.normal(size=2000)
+    assert distance(x, y, ordered=True).low == 0
+    shifted = distance(x + 0.3, y, ordered=True)
+    assert shifted.low < math.erf(0.15 / math.sqrt(2)) < shifted.high
+    # The mean square of the greatest height of a Brownian bridge is pi^2 / 12, be the values merged or not.
+    plain = ks_2samp(x + 0.3, y).statistic
+    assert plain**2 - shifted.value**2 == pytest.approx(math.pi**2 / 12 * (1 / 3000 + 1 / 2000), rel=0.3)
+
+
 def test_few_cells_are_refused() -> None:
     with pytest.raises(UserError, match="x: 5 cells are too few"):
         distance(np.zeros(5), np.zeros(50), ordered=True, name="x")
