@@ -8,7 +8,7 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-signals test test-slow lint format types bench docs clean
+.PHONY: help demo demo-text demo-table demo-signals test test-slow lint format types bench docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,12 @@ demo-signals: .venv/.stamp-data  ## train on days of power demand, sample, forec
 	@$(BIN)/pellucid train signals --budget 100s --out $(or $(OUT),runs/demo-signals) $(ARGS)
 	@$(BIN)/pellucid sample $(or $(OUT),runs/demo-signals) -n 20
 	@$(BIN)/pellucid restore $(or $(OUT),runs/demo-signals) --forecast 6 --simulate --out $(or $(OUT),runs/demo-signals)/forecast
+
+demo-table: .venv/.stamp-data  ## train on penguins, sample rows, fill in missing cells, write the report (about two minutes)
+	@$(BIN)/pellucid train table penguins --budget 60s --out $(or $(OUT),runs/demo-table) $(ARGS)
+	@$(BIN)/pellucid sample $(or $(OUT),runs/demo-table) -n 344
+	@$(BIN)/pellucid sample $(or $(OUT),runs/demo-table) -n 100 --where species=Adelie
+	@$(BIN)/pellucid restore $(or $(OUT),runs/demo-table) examples/penguins-with-holes.csv --out $(or $(OUT),runs/demo-table)/filled
 
 test: .venv/.stamp-dev  ## run the tests (ARGS='-k heun' selects)
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
