@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import evaluate
+from .audit.report import kept_section as audit_section
 from .autoencoders.report import report_autoencoder
 from .classifiers.model import CLASSIFIER
 from .classifiers.report import report_classifier
@@ -63,6 +64,7 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     write_evaluation(run.path, evaluation)
     checked = verification(run.path, model.weights_hash)
     sections = (*series_sections(run, model), *(() if checked is None else (checked,)))
+    sections = (*sections, *audit_section(run.path, model.weights_hash))
     page = write_report(run.path, sections=sections)
     write_card(run.path, _card(run, model, evaluation.numbers))
     return page

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from .audit.report import kept as kept_audit
 from .config import resolve
 from .data.arrays import Dataset
 from .foundations.errors import UserError
@@ -77,6 +78,7 @@ def card_of(
     if "sha256" not in data:
         raise UserError(f"{run.path} does not say what it was trained on")
     last = (run.lines("train") or [{}])[-1]
+    audit = kept_audit(run.path, model.weights_hash)
     return Card(
         name=run.path.resolve().name,
         data_name=data["name"],
@@ -92,4 +94,5 @@ def card_of(
         numbers=numbers,
         settings=settings,
         what=what,
+        audit={} if audit is None else audit["verdicts"],
     )

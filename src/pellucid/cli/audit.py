@@ -68,6 +68,8 @@ def audit(
     from ..audit.result import FINDINGS
     from ..audit.run import audited, place
     from ..foundations.errors import UserError, unknown
+    from ..reporting import report_run
+    from ..train.run import CONFIG
     from .console import say, say_json, steps_view, warn
 
     wanted = [name.strip() for name in fail_on.split(",")] if fail_on else []
@@ -95,6 +97,8 @@ def audit(
             progress=lambda what, done, total: update(done, total, what),
         )
     page = write(found, folder)
+    if out is None and (run / CONFIG).is_file():
+        report_run(run)
     hit = [name for name in found["failed"] if name in wanted]
     if json:
         say_json({**found, "page": str(page)})

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 Set = Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)]
+AUDITED = ("diffusion", "latent", "tokens", "table")  # kinds that an audit knows
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     budget: str | None = None,
     out: Path | None = None,
     seed: int | None = None,
+    canaries: int | None = None,
     config: Path | None = None,
     settings: Set = None,
     force: Annotated[bool, Parameter(negative="")] = False,
@@ -47,6 +49,8 @@ def train(
         The new run folder; runs/RECIPE, numbered, if absent.
     seed
         Everything random follows from it.
+    canaries
+        Put so many marked items into the training data, 1, 10 and 100 times in turn, for pellucid audit to look for.
     config
         A YAML file of settings, as in a run's config.yaml.
     settings
@@ -57,6 +61,7 @@ def train(
         Print where the run stands as JSON.
     """
     from ..config import nested, parse_setting, resolve
+    from ..foundations.errors import UserError
     from ..recipes import RECIPES
     from ..train.start import begin
     from .console import training_view
@@ -66,10 +71,21 @@ def train(
     if config is not None:
         layers.append((str(config), _yaml(config)))
     first = None if autoencoder is None else str(autoencoder)
-    flags = {"data.source": data, "autoencoder.source": first, "training.budget": budget, "training.seed": seed}
+    flags: dict[str, Any] = {
+        "data.source": data,
+        "autoencoder.source": first,
+        "training.budget": budget,
+        "training.seed": seed,
+    }
+    flags |= {"data.canaries": canaries}
     layers.append(("flag", nested({key: value for key, value in flags.items() if value is not None})))
     layers.append(("flag", nested(dict(parse_setting(text) for text in settings or []))))
     resolved = resolve(layers)
+    if resolved.config.data.canaries and resolved.config.kind not in AUDITED:
+        raise UserError(
+            f"canaries are for an audit, and a model of the kind {resolved.config.kind!r} has none: leave them out. "
+            f"These have one: {', '.join(AUDITED)}"
+        )
     with training_view() as view:
         finished = begin(resolved, out or _free(Path("runs") / recipe), observer=view, force=force)
     return _closing(finished, json)

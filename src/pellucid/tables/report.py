@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audit.report import kept_section as audit_section
 from ..data.arrays import Dataset, evenly
 from ..data.table_codec import TableCodec
 from ..foundations.errors import MissingExtra
@@ -46,7 +47,8 @@ def report_table(path: str | Path) -> Path:
     run = Run.open(path)
     model = load_table(path)
     found = evaluated(run, model, lambda train, held: evaluate_table(run, model, train, held))
-    written = write_report(run.path, sections=tuple(_sections(run, model)))
+    sections = (*_sections(run, model), *audit_section(run.path, model.weights_hash))
+    written = write_report(run.path, sections=sections)
     write_card(run.path, _card(run, model, found.numbers))
     return written
 

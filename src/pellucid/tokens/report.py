@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..audit.report import kept_section as audit_section
 from ..data.arrays import Dataset
 from ..data.tokens import TokenCodec
 from ..foundations.measured import Measured
@@ -46,7 +47,8 @@ def report_tokens(path: str | Path) -> Path:
     model = load_tokens(path)
     found = evaluated(run, model, lambda train, held: evaluate_tokens(run, model, train, held_or_train(train, held)[0]))
     checked = kept(run.path, model.weights_hash)
-    page = write_report(run.path, sections=(*_sections(run, model), *(() if checked is None else (checked,))))
+    sections = (*_sections(run, model), *(() if checked is None else (checked,)))
+    page = write_report(run.path, sections=(*sections, *audit_section(run.path, model.weights_hash)))
     write_card(run.path, _card(run, model, found.numbers))
     return page
 

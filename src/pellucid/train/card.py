@@ -27,7 +27,7 @@ class Card:
 
     `num_train`, `num_held_out` and `num_rejected` count items; `data_hash` is the sha256 of items and labels,
     and `weights_hash` that of the weights (`checkpoint.weights_hash`). `settings` are further lines, name ->
-    value.
+    value, and `audit` the verdict of an audit on each finding.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Card:
     numbers: tuple[Measured, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     what: str = "diffusion model"
+    audit: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_card(run: Path, card: Card) -> Path:
@@ -78,6 +79,7 @@ def render_card(card: Card, author: Mapping[str, str] | None = None) -> str:
         "## What it was trained on\n\n" + _table(("", ""), list(data.items())),
         "## What it is\n\n" + _table(("", ""), list(model.items())),
         "## What was measured\n\n" + _numbers(card.numbers),
+        "## What it memorised\n\n" + _audit(card.audit),
     ]
     for name, text in {**_AUTHOR, **(author or {})}.items():
         parts.append(f"## {name.capitalize()}\n\n{_opening(name)}\n{text}\n{_CLOSING}\n")
@@ -101,6 +103,12 @@ def _numbers(numbers: tuple[Measured, ...]) -> str:
         return "Nothing yet.\n"
     rows = [(m.title, m.text, m.interval, m.note) for m in numbers]
     return _table(("Number", "Value", "Interval and sample size", "Note"), rows)
+
+
+def _audit(verdicts: Mapping[str, str]) -> str:
+    if not verdicts:
+        return "Not audited yet: pellucid audit.\n"
+    return "\n".join(f"- {name.capitalize()}: {_line(text)}" for name, text in verdicts.items()) + "\n"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
