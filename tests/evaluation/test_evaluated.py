@@ -13,10 +13,11 @@ from PIL import Image
 
 from pellucid.cli.main import main
 from pellucid.data.arrays import Dataset, evenly
-from pellucid.evaluation import Evaluated, evaluated, kept_section, write
+from pellucid.evaluation.evaluated import evaluated
 from pellucid.evaluation.looks import Found
 from pellucid.evaluation.numbers import Rows, measured, within_floor
-from pellucid.evaluation.result import read
+from pellucid.evaluation.page import kept_section, write
+from pellucid.evaluation.result import Evaluated, read
 from pellucid.foundations.errors import UserError
 from pellucid.metrics.frechet import frechet_distance
 

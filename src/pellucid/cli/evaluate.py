@@ -64,7 +64,9 @@ def evaluate(
     json
         Print the result as JSON.
     """
-    from ..evaluation import evaluated, tables, write
+    from ..evaluation import tables
+    from ..evaluation.evaluated import evaluated
+    from ..evaluation.page import write
     from ..evaluation.place import place
     from .console import console, say, say_json, say_table, steps_view
 

@@ -36,6 +36,9 @@ from ..model import Model
 from ..readers import load_any
 from ..sampling import labels_for
 from ..score import Score, scores
+from ..tables.generate import sample_rows
+from ..tables.model import TableCard, TableModel
+from ..tables.score import table_scores
 from ..tokens.generate import sample_tokens
 from ..tokens.model import TokenModel
 from ..tokens.score import token_scores
@@ -88,7 +91,7 @@ class Contestant:
     def label_names(self) -> tuple[str, ...]:
         """Its classes."""
         card = self.model.card
-        return () if isinstance(card, EnergyCard) else tuple(card.label_names)
+        return () if isinstance(card, EnergyCard | TableCard) else tuple(card.label_names)
 
     @property
     def kind(self) -> str:
@@ -145,7 +148,7 @@ def draw(
 
     def count(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
         nonlocal rows
-        rows += len(made)
+        rows += len(given[0])  # what comes out may be a part for each column of a table
 
     with ExitStack() as stack:
         for network in networks(model):
@@ -217,9 +220,36 @@ def _(model: EnergyModel) -> str:
     return "energy model"
 
 
+@kind_of.register
+def _(model: TableModel) -> str:
+    return "table"
+
+
+@networks.register
+def _(model: TableModel) -> list[nn.Module]:
+    return [model.denoiser.network]
+
+
+@learned.register
+def _(model: TableModel) -> list[nn.Module]:
+    return [model.denoiser]
+
+
+@bounds.register
+def _(model: TableModel, data: Dataset, *, k: int, seed: int, progress: Progress | None) -> list[Score]:
+    return table_scores(model, data, seed=seed, progress=progress)
+
+
+@samples_of.register
+def _(
+    model: TableModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+) -> tuple[Any, Tensor | None]:
+    return model.decode(sample_rows(model, num, seed=seed, first=first, **settings)), None
+
+
 @networks.register
 def _(model: EnergyModel) -> list[nn.Module]:
-    return [model.law]
+    return [model.law.potential.network]
 
 
 @learned.register

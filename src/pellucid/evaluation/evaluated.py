@@ -9,8 +9,10 @@ from typing import Any
 from torch import nn
 
 from ..data.arrays import Dataset
+from ..tables.model import TableModel
 from ..tokens.model import TokenModel
 from .of_items import of_items
+from .of_tables import of_tables
 from .of_texts import of_texts
 from .request import Request, Say
 from .result import Evaluated
@@ -59,4 +61,6 @@ def evaluated(
     model = contestant.model
     if isinstance(model, TokenModel) and model.is_text:
         return of_texts(contestant, request)
+    if isinstance(model, TableModel):
+        return of_tables(contestant, request)
     return of_items(contestant, request)

@@ -107,7 +107,7 @@ def look(asked: str | nn.Module | None, sight: Sight) -> Look:
         raise UserError(
             f"features are asked for by name ({', '.join(sorted(LOOKS))}), and {asked!r} is a file: nothing that is "
             "read is ever executed, so a file can give the weights of a network that is known here (--features "
-            "inception --weights FILE), or in Python any module: pellucid.evaluation.evaluated(..., features=module)"
+            "inception --weights FILE), or in Python any module: pellucid.evaluate(..., features=module)"
         )
     made = LOOKS[asked](sight)
     if sight.weights is not None and asked not in (INCEPTION, "classifier"):

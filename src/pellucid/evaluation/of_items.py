@@ -62,7 +62,7 @@ def of_items(contestant: Contestant, request: Request) -> Evaluated:
         numbers, refused = measured(rows, request.metrics, seed=seed, progress=lambda *n: request.say("metrics", *n))
         more, classes, told = _by_labels(contestant, seen, rows, request, real.train)
     with clock.time("bits"):
-        likelihood, why = _bits(contestant, held, request)
+        likelihood, why = likelihood_of(contestant, held, request)
     shown: tuple[Shown, ...] = ()
     if folder is not None:
         with clock.time("pictures"):
@@ -72,7 +72,7 @@ def of_items(contestant: Contestant, request: Request) -> Evaluated:
         kind=kind_of(contestant.model),
         weights=contestant.model.weights_hash,
         settings=made.settings,
-        data=_words(real, request),
+        data=words_of_data(real, request),
         num=request.num,
         num_real=len(held),
         num_train=0 if train is None else len(train),
@@ -180,7 +180,8 @@ def _by_labels(
     return more, classes, tuple(notes)
 
 
-def _bits(contestant: Contestant, held: Dataset, request: Request) -> tuple[tuple[Score, ...], str]:
+def likelihood_of(contestant: Contestant, held: Dataset, request: Request) -> tuple[tuple[Score, ...], str]:
+    """Bits of some held-out items by every method of the model's kind, or why there are none."""
     if not request.items:
         return (), "not asked for"
     some = evenly(held, request.items)
@@ -197,6 +198,7 @@ def _bits(contestant: Contestant, held: Dataset, request: Request) -> tuple[tupl
     return tuple(found), ""
 
 
-def _words(real: Items, request: Request) -> str:
+def words_of_data(real: Items, request: Request) -> str:
+    """What the real items are."""
     count = f"{len(real.held):,} items of {real.held.name}"
     return f"{count} that were held out" if request.against is None else f"{count} that were not trained on"

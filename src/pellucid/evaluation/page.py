@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 from ..foundations.durable import write_atomic
+from ..foundations.measured import Measured
 from ..report import Interval, Intervals, Picture, ReportData, Section, Shown, Table, Text, Verdict, duration, render
 from ..report.blocks import Block
+from ..tables.page import sections as table_sections
 from . import tables
 from .result import Evaluated, read
 
@@ -35,6 +37,15 @@ def kept(run: Path, weights: str) -> Evaluated | None:
     return found if found is not None and found.weights == weights else None
 
 
+def kept_numbers(run: Path, weights: str) -> tuple[Measured, ...]:
+    """All numbers of the evaluation in a run's folder, for the model's card; () where there is none of these weights.
+
+    What an evaluation found stands beside each value: its interval, both sample sizes and what real data reach.
+    """
+    found = kept(run, weights)
+    return () if found is None else tables.all_numbers(found)
+
+
 def kept_section(run: Path, weights: str) -> tuple[Section, ...]:
     """What a run's own page shows of the evaluation in its folder; () where there is none of these weights."""
     found = kept(run, weights)
@@ -48,6 +59,7 @@ def kept_section(run: Path, weights: str) -> tuple[Section, ...]:
         blocks.append(_shares(rows))
     blocks += [Table("All metrics", sheet.head, sheet.rows, folded=True)]
     blocks += [_picture(folder, shown) for shown in found.pictures]
+    blocks += [Table(words.title, words.head, words.rows, folded=True) for words in found.words]
     blocks.append(Text(f"All of it: {FOLDER}/{HTML} in the run folder. Again: pellucid evaluate {found.name}."))
     return (Section("Evaluated against held-out items", tuple(blocks)),)
 
@@ -71,6 +83,8 @@ def page(found: Evaluated, folder: Path) -> ReportData:
     for shown in found.pictures:
         by_title.setdefault(shown.section, []).append(_picture(folder, shown))
     sections[1:1] = [Section(title, tuple(blocks)) for title, blocks in by_title.items()]
+    if found.table is not None:
+        sections += [part for part in table_sections(found.table) if part.title != "Not measured"]
     for words in found.words:
         sections.append(Section(words.title, (Table("", words.head, words.rows),)))
     refused = dict(found.refused) | ({"bits": found.likelihood_refused} if found.likelihood_refused else {})

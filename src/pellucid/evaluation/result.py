@@ -46,6 +46,7 @@ class Evaluated:
         notes: what a reader should know, a sentence each.
         pictures: files in the evaluation's folder.
         words: tables of words.
+        table: the measures of a table's rows, as `tables.page.sections` lays them out; None of other data.
         timings: seconds of each part.
         version: of pellucid.
     """
@@ -68,6 +69,7 @@ class Evaluated:
     notes: tuple[str, ...] = ()
     pictures: tuple[Shown, ...] = ()
     words: tuple[Words, ...] = ()
+    table: Mapping[str, Any] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     version: str = ""
 

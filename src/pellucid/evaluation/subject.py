@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..autoencoders import Quantised
+from ..autoencoders.model import AutoencoderModel
 from ..classifiers.model import ClassifierModel
 from ..comparison.contestants import Contestant, draw, kind_of
 from ..data.arrays import Dataset
@@ -20,6 +22,8 @@ from ..generate import batch_for
 from ..model import Model
 from ..readers import load_any
 from ..sampling import settings_for
+from ..tables.generate import table_settings
+from ..tables.model import TableModel
 from ..tokens.generate import token_settings
 from ..tokens.model import TokenModel
 from ..train.run import CONFIG, Run
@@ -46,6 +50,11 @@ def subject(given: Any) -> Contestant:
         raise UserError(
             f"{name} is a classifier, which makes no samples to evaluate: its accuracy at each noise level stands on "
             "its page (pellucid report)"
+        )
+    if isinstance(model, AutoencoderModel) and isinstance(model.network, Quantised):
+        raise UserError(
+            f"{name} is an autoencoder with a code book and no law of its codes, so it makes no samples to evaluate: "
+            f"train one (pellucid train prior --autoencoder {name}); what its codes keep stands on its page"
         )
     return Contestant(name, model, run)
 
@@ -75,6 +84,13 @@ def _(model: Model, asked: Mapping[str, Any], seed: int) -> dict[str, Any]:
 @settings_of.register
 def _(model: TokenModel, asked: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return asdict(token_settings(model, **asked, seed=seed))
+
+
+@settings_of.register
+def _(model: TableModel, asked: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    if "guidance" in asked:
+        raise UserError("a model of a table has no classes to guide by: leave guidance out")
+    return asdict(table_settings(model, **asked, seed=seed))
 
 
 @dataclass(frozen=True, eq=False)

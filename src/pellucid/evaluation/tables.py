@@ -161,6 +161,7 @@ def intervals(found: Evaluated) -> tuple[Interval, ...]:
 
 
 _TITLES = {"ngram_distance": "3-gram distance"}
+_TITLES |= {"table_c2st": "C2ST, trees", "table_c2st_held_out": "C2ST, trees, held-out rows"}
 _TITLES |= {"c2st_knn": "C2ST, neighbours", "c2st_logistic": "C2ST, logistic", "c2st_mlp": "C2ST, network"}
 _TITLES |= {"kid": "KID", "fid": "FID", "fid_infinity": "FID, extrapolated", "frechet": "Fréchet distance"}
 _TITLES |= {"mmd_gaussian": "MMD², Gaussian", "mmd_laplace": "MMD², Laplace", "mmd_rational": "MMD², rational"}

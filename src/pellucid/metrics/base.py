@@ -148,18 +148,21 @@ def normal_interval(value: float, error: float, confidence: float = 0.95) -> tup
 
 
 def score_interval(value: float, slope: float, null_variance: float, confidence: float = 0.95) -> tuple[float, float]:
-    """All theta with (value - theta)^2 <= z^2 (slope theta + null_variance), equation (2).
+    """All theta with (value - theta)^2 <= z^2 (slope max(theta, 0) + null_variance), equation (2).
 
-    With slope zero it is `normal_interval`.
+    No squared distance is below zero, but its estimate can be, and then only the second order is left: the interval
+    holds the estimate in any case. With slope zero it is `normal_interval`.
 
     >>> low, high = score_interval(1.0, 0.0, 0.01)
     >>> round(low, 3), round(high, 3)
     (0.804, 1.196)
     """
     z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    at_zero = math.sqrt(z2 * null_variance)  # half the width, for every theta up to zero
     middle = value + z2 * slope / 2
     half = math.sqrt(max(0.0, z2 * (slope * value + z2 * slope**2 / 4 + null_variance)))
-    return middle - half, middle + half
+    low = middle - half if value > at_zero else value - at_zero
+    return low, middle + half if value > -at_zero else value + at_zero
 
 
 def variance_slope(value: float, plain: float, variance: float, null_variance: float, counted: float = 2.0) -> float:
