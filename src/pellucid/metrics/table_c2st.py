@@ -8,6 +8,9 @@ seen the others, so that errors are not independent: the interval is Wilson's fo
     1 + K n_test / n_train = 1 + K / (K - 1),                                                                  (1)
 
 the factor by which Nadeau and Bengio ("Inference for the Generalization Error", 2003, section 4) raise the variance.
+
+Real rows that a model was trained on may come out below 1/2: where made rows repeat the chances of just this sample,
+one part's excess of some kind of row is the other parts' lack of it, and the trees learn the opposite of what holds.
 """
 
 from __future__ import annotations

@@ -27,10 +27,9 @@ def _verdicts(found: Measures) -> Iterator[Verdict]:
         others = [f"{one.name} {one.c2st.value:.2f}" for one in found.beside if one.c2st is not None]
         beside = f", rows of simple laws {' and '.join(others)}" if others else ""
         text = f"Trees tell made from real rows in {100 * found.c2st.value:.0f} % of cases (50 % is chance{beside})."
-        below = found.c2st.high is not None and found.c2st.high < 0.5
-        if below:
-            text += " Less than chance: made rows lie so near to training rows that those are taken for made ones."
-        yield Verdict(text, found.c2st.value <= ALIKE and not below)
+        if found.c2st.high is not None and found.c2st.high < 0.5:
+            text += " Less than chance: they are more like these very rows than fresh real ones would be."
+        yield Verdict(text, found.c2st.value <= ALIKE)
     if found.utility is not None:
         one = found.utility
         text = (
