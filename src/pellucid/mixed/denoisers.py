@@ -107,8 +107,8 @@ class MixedDenoiser(nn.Module):
             x0 = x0.index_put((self._every(x), self.flagged), torch.lerp(x0[:, self.flagged], free, gone))
         if known is not None:
             x0 = torch.where(known[:, :count], numbers, x0)
-            given = known[:, count:, None]
-            law = torch.where(given, certain(symbols, law.shape[-1]).to(law), law)
+            if self.symbols.mask is None:  # else whatever is not masked is certain already
+                law = torch.where(known[:, count:, None], certain(symbols, law.shape[-1]).to(law), law)
         return self.process.pack_answers([x0, law])
 
     def _every(self, x: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ class TableBatches:
         noise = self.process.draw(stream, (columns,), step=0)[0, 0]
         low, width = self._spans
         packed = self._packed[rows].double()
-        level = low[rows] + width[rows] * stream.fine_uniform((low.shape[1],), step=1)[0, 0]
+        level = low[rows] + width[rows] * stream.uniform((low.shape[1],), step=1)[0, 0]
         scores = torch.special.ndtri(level.clamp(_EDGE, 1 - _EDGE))
         if self.blur:
             scores = math.sqrt(1 - self.blur**2) * scores + self.blur * stream.normal((low.shape[1],), step=4)[0, 0]
