@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from . import likelihood
 from .data.arrays import Dataset
-from .data.codecs import ImageCodec, PointsCodec, SignalCodec
+from .data.codecs import ImageCodec, PointsCodec, SeriesCodec, SignalCodec
 from .denoisers import Denoiser
 from .foundations.errors import UserError
 from .generate import default_batch
 from .latents.bound import Prior, latent_bound
 from .latents.codec import LatentCodec
 from .likelihood import Bound, Dequantisation, LogProb, UniformNoise, bits_per_dim
+from .likelihood.present import Present, patterns
 from .model import Model
 
 _BIN = 1 / 127.5  # the spacing of `ImageCodec`
@@ -83,7 +84,7 @@ def log_prob(
         UserError: data or options that the model cannot serve.
     """
     denoiser, x, cond = _prepared(model, data, label)
-    return likelihood.log_prob(denoiser, x, **cond, **options)
+    return _of_all(denoiser, x, cond, likelihood.log_prob, options)
 
 
 def vlb(
@@ -97,7 +98,7 @@ def vlb(
     denoiser, x, cond = _prepared(model, data, label)
     if isinstance(model, Model) and isinstance(model.card.codec, ImageCodec):
         options.setdefault("decoder", "discretised")
-    return likelihood.vlb(denoiser, x, **cond, **options)
+    return _of_all(denoiser, x, cond, likelihood.vlb, options)
 
 
 def scores(
@@ -139,16 +140,28 @@ def scores(
     """
     if not len(data):
         raise UserError("there are no items to judge")
+    if isinstance(model.card.codec, SeriesCodec) and data.codec.kind != "series":
+        raise UserError(
+            f"the model knows series with ends of their own, and {data.name!r} holds {data.codec.kind} items"
+        )
     if label is None and model.card.label_names and data.labels is not None:
         label = OWN
     size = batch_size or default_batch(model)
-    batches = [np.arange(start, min(start + size, len(data))) for start in range(0, len(data), size)]
     codec = model.card.codec
+    alike = [np.arange(len(data))]
+    if isinstance(codec, SeriesCodec):
+        alike = [rows.numpy() for _, rows in patterns(torch.from_numpy(np.asarray(data.items[:])))]
+    batches = [rows[start : start + size] for rows in alike for start in range(0, len(rows), size)]
     picture = isinstance(codec, ImageCodec)
     through = "latent, " if isinstance(codec, LatentCodec) else ""
     ode, bound = _Tally(f"{through}probability-flow ODE"), _Tally(f"{through}variational bound")
     for done, rows in enumerate(batches):
         denoiser, x, cond = _prepared(model, data.subset(rows), label)
+        if isinstance(codec, SeriesCodec):
+            there = ~x[0].isnan()
+            denoiser, x = Present(denoiser, there), x[:, there]
+            ode.counted(there, codec, len(x))
+            bound.counted(there, codec, len(x))
         ids = torch.from_numpy(rows).to(x.device)
         if isinstance(codec, LatentCodec):
             prior = Prior(denoiser, trace, probes, steps, evaluations, force, ids, cond)
@@ -183,6 +196,30 @@ def scores(
         if progress is not None:
             progress(2 * done + 2, 2 * len(batches))
     return [tally.score(math.prod(codec.items.shape), scale_nats(codec.items)) for tally in (ode, bound)]
+
+
+Found = TypeVar("Found", LogProb, Bound)
+
+
+def _of_all(
+    denoiser: Denoiser, x: Tensor, cond: dict[str, Any], judge: Callable[..., Found], options: dict[str, Any]
+) -> Found:
+    """The likelihoods of items, of series with ends of their own or missing values those of what is there."""
+    if not bool(x.isnan().any()):
+        return judge(denoiser, x, **cond, **options)
+    parts: list[tuple[Tensor, Found]] = []
+    ids = options.pop("ids", torch.arange(len(x), device=x.device))
+    for there, rows in patterns(x):
+        some = {name: value[rows] for name, value in cond.items()}
+        found = judge(Present(denoiser, there), x[rows][:, there], ids=ids[rows], **some, **options)
+        parts.append((rows, found))
+    order = torch.cat([rows for rows, _ in parts]).argsort()
+    whole: dict[str, Any] = {
+        name: torch.cat([vars(part)[name] for _, part in parts])[order]
+        for name, value in vars(parts[0][1]).items()
+        if isinstance(value, Tensor)
+    }
+    return replace(parts[0][1], **whole)
 
 
 def learn_noise(model: Model, data: Dataset, *, num: int = 2000, seed: int = 0, **options: Any) -> Dequantisation:
@@ -223,6 +260,14 @@ class _Tally:
         self.errors: list[Tensor] = []
         self.calls = (0, 0)
         self.seconds = 0.0
+        self.sizes: list[Tensor] = []
+        self.scales: list[Tensor] = []
+
+    def counted(self, there: Tensor, codec: SeriesCodec, num: int) -> None:
+        """Notes how many values the next items have, (C, L) bool, and what turns their nats into the data's units."""
+        scale = (there.sum(1).double().cpu() * torch.tensor(codec.std, dtype=torch.float64).log()).sum()
+        self.sizes.append(there.sum().cpu().expand(num))
+        self.scales.append(scale.expand(num))
 
     def clock(self) -> _Tally:
         return self
@@ -238,7 +283,9 @@ class _Tally:
         self.errors.append(errors.cpu())
         self.calls = (evaluations, products)
 
-    def score(self, size: int, offset: float) -> Score:
+    def score(self, size: float, offset: float | Tensor) -> Score:
+        if self.sizes:  # bits for each value that is there, all items together
+            size, offset = torch.cat(self.sizes).double().mean().item(), torch.cat(self.scales)
         nats, errors = torch.cat(self.nats) + offset, torch.cat(self.errors)
         count = len(nats)
         spread = nats.std().item() / math.sqrt(count) if count > 1 else math.nan

@@ -80,7 +80,7 @@ def test_forecasts_of_an_exact_model():
     """What is seen is kept, draws ahead have the law's own spread, and the error is that of the mean of 16 draws."""
     model = exact_model()
     items = 2 + 3 * noise(60, 1, 8).numpy()
-    found = forecast_items(model, Dataset(items, None, (), model.card.codec, "x"), seen=5, items=60, samples=16)
+    found = forecast_items(model, Dataset(items, None, (), model.card.codec, "x"), seen=5 / 8, items=60, samples=16)
     torch.testing.assert_close(
         found.samples[..., :5], found.real[:, None, :, :5].expand(-1, 16, -1, -1), rtol=0, atol=1e-3
     )
@@ -88,8 +88,8 @@ def test_forecasts_of_an_exact_model():
     assert ahead.std().item() == pytest.approx(1, abs=0.06)  # four standard errors of 2,880 draws
     assert found.error() == pytest.approx((1 + 1 / 16) ** 0.5, abs=0.22)  # of 180 truths
     assert found.coverage().low < 0.9 < found.coverage().high + 0.02
-    with pytest.raises(UserError, match="between 1 and 7"):
-        forecast_items(model, Dataset(items, None, (), model.card.codec, "x"), seen=8)
+    with pytest.raises(UserError, match="less than all"):
+        forecast_items(model, Dataset(items, None, (), model.card.codec, "x"), seen=1.0)
 
 
 def test_the_crps_against_its_closed_form():

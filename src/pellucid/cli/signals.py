@@ -19,9 +19,10 @@ def carries_on(model: Any, given: Mapping[str, Any]) -> bool:
     Raises:
         UserError: a forecast of other items, or flags that a forecast does not know.
     """
+    from ..data.codecs import SignalCodec
     from ..foundations.errors import UserError
 
-    series = model.card.codec.items.kind == "signal"
+    series = isinstance(model.card.codec.items, SignalCodec)
     damaged = "task" in given or "operator" in given
     if "forecast" in given and (damaged or not series):
         why = "a task or an operator says what happened" if damaged else f"its items have the shape {model.item_shape}"

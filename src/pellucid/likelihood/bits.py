@@ -21,7 +21,7 @@ from ..foundations.errors import UserError
 Number = TypeVar("Number", float, Tensor)
 
 
-def bits_per_dim(nats: Number, num_values: int, bin_width: float | None = None) -> Number:
+def bits_per_dim(nats: Number, num_values: float, bin_width: float | None = None) -> Number:
     """Nats of -log p(x) for an item as bits for each of its values, equation (1).
 
     Args:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.codecs import SeriesCodec
 from ..data.files import read_array
+from ..data.ragged import until_end
 from ..data.series import SERIES_SUFFIX, read_ts
 from ..data.timetable import read_timetable
 from ..foundations.errors import UserError
@@ -68,7 +70,7 @@ def read_series(path: Path, model: Model) -> Given:
     if suffix in (".csv", ".tsv"):
         found = _table(path)
     elif suffix == SERIES_SUFFIX:
-        series, _ = read_ts(path)
+        series, _ = read_ts(path, missing=True)
         several = [np.asarray(one, np.float64) for one in series]
         found = Given(path, several, _numbered(len(several[0])), tuple(f"series {i}" for i in range(len(several))))
     elif suffix == ".npy":
@@ -113,7 +115,10 @@ def _array(path: Path, model: Model) -> Given:
     if np.isinf(x).any():
         place = tuple(int(i) for i in np.argwhere(np.isinf(x))[0])
         raise UserError(f"{path}: an infinite value at {place} (series, channel, step, counted from 0): NaN is a gap")
-    return Given(path, list(x), _numbered(channels), tuple(f"series {i}" for i in range(len(x))))
+    # Of a model of series with ends of their own, what is NaN in all channels to the end is behind the end.
+    ended = isinstance(model.card.codec, SeriesCodec)
+    several = [np.asarray(until_end(one) if ended else one, np.float64) for one in x]
+    return Given(path, several, _numbered(channels), tuple(f"series {i}" for i in range(len(x))))
 
 
 def _numbered(channels: int) -> tuple[str, ...]:

@@ -38,9 +38,11 @@ def draw_beside(made: Sequence[NDArray[Any]], real: Sequence[NDArray[Any]], name
             lines = items[np.linspace(0, len(items) - 1, min(_LINES, len(items))).astype(int)] if len(items) else items
             plot.plot(lines[:, 0].T, color=colour, alpha=0.35, lw=0.8)
             if len(items):
-                middle = np.nanmean(items[:, 0], 0) if not np.isnan(items).all((0, 1)).any() else None
-                if middle is not None:
-                    plot.plot(middle, color="black", lw=1.4)
+                told = ~np.isnan(items[:, 0])
+                total = np.where(told, items[:, 0], 0).sum(0)
+                # behind half of the ends the mean would be that of a few
+                mean = np.where(told.sum(0) >= len(items) / 2, total / np.maximum(told.sum(0), 1), np.nan)
+                plot.plot(mean, color="black", lw=1.4)
             else:
                 plot.text(0.5, 0.5, "none held out", ha="center", transform=plot.transAxes, fontsize=8, color="0.4")
             _tidy(plot)

@@ -51,8 +51,7 @@ def evaluate_series(run: Run, model: Model) -> Evaluation:
     known = _some(train, 4096, model)[0]
     floor = discriminative(known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))], real)
     middle = time.perf_counter()
-    seen = model.item_shape[1] * 3 // 4
-    ahead = forecast_items(model, data, seen=seen)
+    ahead = forecast_items(model, data)
     rules = {"the model": ahead, **baselines(ahead, known)}
     numbers = (
         score,
@@ -74,12 +73,11 @@ def series_sections(run: Run, model: Model) -> tuple[Section, ...]:
     lines = [line for line in run.lines(_LINE) if line.get("weights") == model.weights_hash]
     if not lines:
         return ()
-    steps = model.item_shape[1]
     count = lines[-1]["rows"][0]["count"]
     text = Text(
-        f"The last {steps - steps * 3 // 4} of {steps} steps of {count} series, given the rest, "
-        "in the model's scale. CRPS and pinball loss judge whole distributions, and are the mean distance where a rule "
-        "gives one value. ± is half of the 95 % interval over series."
+        f"The last quarter of {count} series, given the rest, in the model's scale. CRPS and pinball loss judge whole "
+        "distributions, and are the mean distance and half of it where a rule gives one value. ± is half of the 95 % "
+        "interval over series."
     )
     head = ("forecast by", "CRPS", "pinball loss", "error of the mean", "within 90 % intervals")
     rows = tuple(
@@ -155,7 +153,6 @@ def _pictures(
     draw_beside(by_class(made), by_class(real), names, beside)
     draw_time(made, real, over_time)
     draw_fans(_fans(model, ahead), fans)
-    steps = model.item_shape[1] - ahead.seen
     return (
         Shown(
             f"samples/{beside.name}",
@@ -173,7 +170,7 @@ def _pictures(
             f"samples/{fans.name}",
             "Forecasts",
             "Fan charts of six held-out series and what came",
-            f"The last {steps} steps given the rest, of held-out series at equal distances in the file, none chosen.",
+            "The last quarter given the rest, of held-out series at equal distances in the file, none chosen.",
         ),
     )
 
@@ -182,11 +179,17 @@ def _fans(model: Model, ahead: Forecasts) -> list[Fan]:
     rows = torch.linspace(0, len(ahead.real) - 1, min(_FORECASTS, len(ahead.real))).long().tolist()
     found = []
     for i in rows:
-        truth = _values(model, ahead.real[i : i + 1])[0, 0]
-        draws = torch.from_numpy(_values(model, ahead.samples[i])[:, 0])
-        unseen = np.arange(len(truth)) >= ahead.seen
+        steps = _steps(ahead.real[i])
+        truth = _values(model, ahead.real[i : i + 1])[0, 0, :steps]
+        draws = torch.from_numpy(_values(model, ahead.samples[i])[:, 0, :steps])
+        unseen = np.arange(steps) >= (ahead.seen if isinstance(ahead.seen, int) else int(ahead.seen[i]))
         found.append(Fan("", np.where(unseen, np.nan, truth), draws, truth))
     return found
+
+
+def _steps(x: Tensor) -> int:
+    """The steps of a series (C, L) up to its end."""
+    return int((~x.isnan()).any(0).nonzero().max()) + 1
 
 
 def _values(model: Model, x: Tensor) -> NDArray[np.float64]:

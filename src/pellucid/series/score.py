@@ -93,12 +93,12 @@ class Forecasts:
     Attributes:
         real: the items, (B, C, L).
         samples: draws given the first `seen` steps, (B, k, C, L).
-        seen: how many.
+        seen: how many, of all or of each, (B,).
     """
 
     real: Tensor
     samples: Tensor
-    seen: int
+    seen: int | Tensor
 
     def quantile(self, share: float) -> Tensor:
         """Of the draws, (B, C, L), as `forecast.quantile`."""
@@ -138,8 +138,9 @@ class Forecasts:
 
     def _over_items(self, values: Tensor) -> Tensor:
         """The mean over channels and steps ahead of each item, (B,), what has no truth left out."""
-        ahead = torch.where(self.real.isnan(), math.nan, values.double())[..., self.seen :]
-        found = ahead.flatten(1).nanmean(1)
+        first = torch.as_tensor(self.seen, device=values.device).reshape(-1, 1, 1)
+        counts = (torch.arange(self.real.shape[-1], device=values.device) >= first) & ~self.real.isnan()
+        found = torch.where(counts, values.double(), math.nan).flatten(1).nanmean(1)
         return found[~found.isnan()]
 
 
@@ -153,7 +154,7 @@ def forecast_items(
     model: Model,
     data: Dataset,
     *,
-    seen: int,
+    seen: float = 0.75,
     items: int = 40,
     samples: int = 20,
     seed: int = 0,
@@ -164,23 +165,38 @@ def forecast_items(
     Args:
         model: of signals.
         data: items, in the model's units.
-        seen: steps that are known.
+        seen: the share of each item's steps that are known.
         items: how many items, at equal distances.
         samples: draws of each.
         seed: any integer.
         progress: called with steps done and in all.
 
     Raises:
-        UserError: a model of other items, or a number of steps out of range.
+        UserError: a model of other items, or a share that leaves no step on one side.
     """
     _, length = series_shape(model)
-    if not 0 < seen < length:
-        raise UserError(f"of {length} steps between 1 and {length - 1} are seen, got {seen}")
+    if not 0 < int(seen * length) < length:
+        raise UserError(f"a share of the {length} steps is seen, more than none and less than all, got {seen:g}")
     chosen = np.linspace(0, len(data) - 1, min(items, len(data))).astype(np.int64)
     real = model.card.codec.encode(np.asarray(data.items[chosen])).to(model.device)
-    mask = Mask((torch.arange(length) < seen).float())
-    found = restore(model, mask, real, samples=samples, seed=seed, progress=progress, **SETTINGS)
-    return Forecasts(real, found.samples, seen)
+    ends = (~real.isnan()).any(1).sum(1)
+    drawn = torch.full((len(real), samples, *real.shape[1:]), math.nan, device=real.device)
+    known = (seen * ends).long().clamp_min(1)
+    lengths = ends.unique().tolist()
+    for number, steps in enumerate(lengths):
+
+        def follow(done: int, total: int, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + done, len(lengths) * total)
+
+        rows = (ends == steps).nonzero()[:, 0]
+        part = real[rows, :, :steps]
+        holes = part.isnan().any(0)  # what one of them lacks, none is told
+        mask = Mask(((torch.arange(steps, device=real.device) < max(1, int(seen * steps))) & ~holes).float())
+        mask = mask.on(tuple(part.shape[1:]))
+        found = restore(model, mask, part, samples=samples, seed=seed, progress=follow, **SETTINGS)
+        drawn[rows, :, :, :steps] = found.samples
+    return Forecasts(real, drawn, known if len(lengths) > 1 else int(known[0]))
 
 
 def baselines(ahead: Forecasts, train: Tensor, *, samples: int = 100, seed: int = 0) -> dict[str, Forecasts]:
@@ -193,16 +209,15 @@ def baselines(ahead: Forecasts, train: Tensor, *, samples: int = 100, seed: int 
         seed: any integer.
     """
     real, seen = ahead.real, ahead.seen
-    last = real[..., seen - 1 : seen].expand_as(real)
+    before = torch.as_tensor(seen, device=real.device).expand(len(real)) - 1
+    last = real[torch.arange(len(real)), :, before].nan_to_num()[..., None].expand_as(real)
     usual = train.nanmean(0).expand_as(real)
-    chosen = train[torch.linspace(0, len(train) - 1, min(samples, len(train))).long()]
-    found = {
-        "last value": last[:, None],
-        "mean of the training series": usual[:, None],
-        "the training series themselves": chosen[None].expand(len(real), -1, -1, -1),
-    }
-    if train[0].numel() <= _LARGEST and not bool(train.isnan().any() or real.isnan().any()):
-        found["Gaussian of their mean and covariance"] = conditional_draws(real, seen, train, samples, seed)
+    found = {"last value": last[:, None], "mean of the training series": usual[:, None]}
+    if isinstance(seen, int) and not bool(train.isnan().any() or real.isnan().any()):
+        chosen = train[torch.linspace(0, len(train) - 1, min(samples, len(train))).long()]
+        found["the training series themselves"] = chosen[None].expand(len(real), -1, -1, -1)
+        if train[0].numel() <= _LARGEST:
+            found["Gaussian of their mean and covariance"] = conditional_draws(real, seen, train, samples, seed)
     return {name: Forecasts(real, draws, seen) for name, draws in found.items()}
 
 
