@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from . import evaluate
-from .audit.report import kept_section as audit_section
 from .autoencoders.report import report_autoencoder
 from .classifiers.model import CLASSIFIER
 from .classifiers.report import report_classifier
@@ -24,8 +23,8 @@ from .generate import gallery, sample
 from .latents.codec import LatentCodec
 from .latents.report import first_stage, write_kept
 from .model import Model, load
-from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation, write_report
-from .run_report import card_of
+from .report import Evaluation, Shown, Verdict, read_evaluation, write_evaluation
+from .run_report import card_of, write_page
 from .sampling import labels_for
 from .series.report import MARK, evaluate_series, series_sections
 from .tables.report import report_table
@@ -64,8 +63,7 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     write_evaluation(run.path, evaluation)
     checked = verification(run.path, model.weights_hash)
     sections = (*series_sections(run, model), *(() if checked is None else (checked,)))
-    sections = (*sections, *audit_section(run.path, model.weights_hash))
-    page = write_report(run.path, sections=sections)
+    page = write_page(run, model, sections)
     write_card(run.path, _card(run, model, evaluation.numbers))
     return page
 

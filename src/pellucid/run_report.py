@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
 from .audit.report import kept as kept_audit
+from .audit.report import kept_section as audit_section
 from .config import resolve
 from .data.arrays import Dataset
+from .evaluation.page import kept_numbers
+from .evaluation.page import kept_section as evaluation_section
 from .foundations.errors import UserError
 from .foundations.measured import Measured
-from .report import Evaluation, read_evaluation, write_evaluation
+from .report import Evaluation, Section, read_evaluation, write_evaluation, write_report
 from .train.card import Card
 from .train.prepare import open_split
 from .train.run import Run
@@ -46,6 +50,19 @@ def evaluated(run: Run, model: Weighed, evaluate: Callable[[Dataset, Dataset], E
     return found
 
 
+def write_page(run: Run, model: Weighed, sections: Sequence[Section] = ()) -> Path:
+    """Writes report.html and report.json of a run, and returns the path of the first.
+
+    Args:
+        run: the run.
+        model: its model.
+        sections: further ones; what `pellucid evaluate` and `pellucid audit` left of the same weights comes after them.
+    """
+    weights = model.weights_hash
+    more = (*evaluation_section(run.path, weights), *audit_section(run.path, weights))
+    return write_report(run.path, sections=(*sections, *more))
+
+
 def held_or_train(train: Dataset, held: Dataset) -> tuple[Dataset, str]:
     """The items to measure on, and what to call them: the held-out ones where there are any."""
     return (held, "held-out") if len(held) else (train, "training")
@@ -69,7 +86,7 @@ def card_of(
         model: its model.
         data: what its own card says of the data.
         weights: its parameters.
-        numbers: that were measured.
+        numbers: that were measured; those of `pellucid evaluate` are added.
         labels, settings, what: as in `Card`.
 
     Raises:
@@ -79,6 +96,8 @@ def card_of(
         raise UserError(f"{run.path} does not say what it was trained on")
     last = (run.lines("train") or [{}])[-1]
     audit = kept_audit(run.path, model.weights_hash)
+    more = kept_numbers(run.path, model.weights_hash)
+    known = {number.title for number in more}
     return Card(
         name=run.path.resolve().name,
         data_name=data["name"],
@@ -91,7 +110,7 @@ def card_of(
         items_seen=int(last.get("items", 0)),
         version=version("pellucid"),
         labels=labels,
-        numbers=numbers,
+        numbers=(*(number for number in numbers if number.title not in known), *more),
         settings=settings,
         what=what,
         audit={} if audit is None else audit["verdicts"],

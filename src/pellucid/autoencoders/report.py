@@ -14,8 +14,8 @@ from ..data.arrays import Dataset, evenly
 from ..data.codecs import ImageCodec
 from ..data.grid import picture_grid
 from ..foundations.measured import Measured
-from ..report import Evaluation, Section, Shown, Table, Verdict, write_report
-from ..run_report import card_of, evaluated, held_or_train
+from ..report import Evaluation, Section, Shown, Table, Verdict
+from ..run_report import card_of, evaluated, held_or_train, write_page
 from ..score import Score
 from ..train.card import Card, write_card
 from ..train.run import Run
@@ -41,7 +41,7 @@ def report_autoencoder(path: str | Path) -> Path:
     run = Run.open(path)
     model = load_autoencoder(path)
     found = evaluated(run, model, lambda *parts: evaluate_autoencoder(run, model, *held_or_train(*parts)))
-    page = write_report(run.path, sections=tuple(_divergences(run, model)))
+    page = write_page(run, model, tuple(_divergences(run, model)))
     write_card(run.path, _card(run, model, found.numbers))
     return page
 

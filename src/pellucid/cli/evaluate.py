@@ -68,6 +68,8 @@ def evaluate(
     from ..evaluation.evaluated import evaluated
     from ..evaluation.page import write
     from ..evaluation.place import place
+    from ..reporting import report_run
+    from ..train.run import CONFIG
     from .console import console, say, say_json, say_table, steps_view
 
     folder = place(run, out)
@@ -88,6 +90,8 @@ def evaluate(
             progress=lambda what, done, total: update(done, total, what),
         )
     page = write(found, folder)
+    of_run = (run / CONFIG).is_file() and out is None
+    report = report_run(run) if of_run else None
     if json:
         say_json({**found.to_json(), "page": str(page)})
         return 0
@@ -102,5 +106,5 @@ def evaluate(
         say(f"no bits: {found.likelihood_refused}")
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in found.timings.items())
     console().print(seconds)
-    say(f"the page: {page}")
+    say(f"the page: {page}" + ("" if report is None else f"; and the run's own: {report}"))
     return 0

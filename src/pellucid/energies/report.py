@@ -15,8 +15,8 @@ from ..foundations.errors import UserError
 from ..foundations.measured import Measured
 from ..mcmc import Normaliser
 from ..metrics.transport import sliced_wasserstein
-from ..report import Evaluation, Shown, Verdict, write_report
-from ..run_report import card_of, evaluated, held_or_train
+from ..report import Evaluation, Shown, Verdict
+from ..run_report import card_of, evaluated, held_or_train, write_page
 from ..train.card import Card, write_card
 from ..train.ebm import sheet
 from ..train.run import Run
@@ -34,7 +34,7 @@ def report_ebm(path: str | Path) -> Path:
     run = Run.open(path)
     model = load_ebm(path)
     found = evaluated(run, model, lambda *parts: evaluate_ebm(run, model, *held_or_train(*parts)))
-    page = write_report(run.path)
+    page = write_page(run, model)
     write_card(run.path, _card(run, model, found.numbers))
     return page
 

@@ -161,7 +161,14 @@ def intervals(found: Evaluated) -> tuple[Interval, ...]:
 
 
 _TITLES = {"ngram_distance": "3-gram distance"}
-_TITLES |= {"table_c2st": "C2ST, trees", "table_c2st_held_out": "C2ST, trees, held-out rows"}
+# Those of tables are called as on a run's page.
+_TITLES |= {
+    "column_distance": "Distance of columns, mean",
+    "association_difference": "Difference of associations, mean",
+}
+_TITLES |= {"table_c2st": "Trees tell made from real rows", "table_c2st_held_out": "Trees tell made from held-out rows"}
+_TITLES |= {"nearer_to_training": "Nearest real row is a training row (1/2: no leak)"}
+_TITLES |= {"utility_on_made": "Trained on made rows", "utility_on_real": "Trained on real rows"}
 _TITLES |= {"c2st_knn": "C2ST, neighbours", "c2st_logistic": "C2ST, logistic", "c2st_mlp": "C2ST, network"}
 _TITLES |= {"kid": "KID", "fid": "FID", "fid_infinity": "FID, extrapolated", "frechet": "Fréchet distance"}
 _TITLES |= {"mmd_gaussian": "MMD², Gaussian", "mmd_laplace": "MMD², Laplace", "mmd_rational": "MMD², rational"}

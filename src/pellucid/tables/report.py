@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audit.report import kept_section as audit_section
 from ..data.arrays import Dataset, evenly
 from ..data.table_codec import TableCodec
 from ..foundations.errors import MissingExtra
 from ..foundations.measured import Measured
-from ..report import Evaluation, Section, Shown, Table, Text, Verdict, write_report
-from ..run_report import card_of, evaluated, held_or_train
+from ..report import Evaluation, Section, Shown, Table, Text, Verdict
+from ..run_report import card_of, evaluated, held_or_train, write_page
 from ..score import Score
 from ..train.card import Card, write_card
 from ..train.run import Run
@@ -47,8 +46,7 @@ def report_table(path: str | Path) -> Path:
     run = Run.open(path)
     model = load_table(path)
     found = evaluated(run, model, lambda train, held: evaluate_table(run, model, train, held))
-    sections = (*_sections(run, model), *audit_section(run.path, model.weights_hash))
-    written = write_report(run.path, sections=sections)
+    written = write_page(run, model, tuple(_sections(run, model)))
     write_card(run.path, _card(run, model, found.numbers))
     return written
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..audit.report import kept_section as audit_section
 from ..data.arrays import Dataset
 from ..data.tokens import TokenCodec
 from ..foundations.measured import Measured
 from ..generate import gallery
 from ..metrics.text import distinct, ngram_distance, novelty, valid_words, words_of
-from ..report import Evaluation, Section, Shown, Table, Text, Verdict, write_report
-from ..run_report import card_of, evaluated, held_or_train
+from ..report import Evaluation, Section, Shown, Table, Text, Verdict
+from ..run_report import card_of, evaluated, held_or_train, write_page
 from ..score import Score
 from ..train.card import Card, write_card
 from ..train.run import Run
@@ -48,7 +47,7 @@ def report_tokens(path: str | Path) -> Path:
     found = evaluated(run, model, lambda train, held: evaluate_tokens(run, model, train, held_or_train(train, held)[0]))
     checked = kept(run.path, model.weights_hash)
     sections = (*_sections(run, model), *(() if checked is None else (checked,)))
-    page = write_report(run.path, sections=(*sections, *audit_section(run.path, model.weights_hash)))
+    page = write_page(run, model, sections)
     write_card(run.path, _card(run, model, found.numbers))
     return page
 
