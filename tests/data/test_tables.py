@@ -74,6 +74,25 @@ def test_whatever_lies_in_the_span_of_a_cell_is_written_as_it(cells: list[str]) 
     assert [bound.tolist() for bound in field.spans(np.array([np.nan]))] == [[0.0], [1.0]]
 
 
+def test_integers_that_share_a_divisor_are_made_as_its_multiples() -> None:
+    """Weights read to the next 25 grams: what lies between two of them is not a weight that the table could have."""
+    random = np.random.default_rng(0)
+    weights = 25 * random.integers(100, 250, size=400)
+    field = infer("weight", [str(w) for w in weights])
+    assert (field.kind, field.step) == ("integer", 25)
+    made = field.restored(random.normal(size=1000))
+    assert (made % 25 == 0).all()
+    assert len(set(made.tolist()) - set(weights.tolist())) > 0  # also multiples that were not seen
+    low, high = field.spans(np.array([2500.0 + 25 * k for k in range(150)]))
+    # Spans of neighbouring multiples touch: together they are all of [0, 1], and nothing twice.
+    np.testing.assert_allclose(low[1:], high[:-1], atol=1e-12)
+    assert (low[0], high[-1]) == (0, 1)
+    assert Field.from_json(field.to_json()) == field
+    assert "in steps of 25" in field.sentence()
+    assert infer("other", [str(w) for w in (*weights, 2513)]).step == 1
+    assert infer("few", [str(w) for w in 10 * (weights // 500)]).step == 1  # of few values it may be chance
+
+
 def test_scores_beyond_the_range_stay_in_it() -> None:
     field = infer("age", ["3.5", "80", "41.25", "17"])
     assert field.restored(np.array([-40.0, 40.0])).tolist() == [3.5, 80.0]

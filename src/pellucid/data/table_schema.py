@@ -50,6 +50,7 @@ class Field:
         levels, values: of numbers: (u, v) along F^-1, both non-decreasing; an atom stands twice, at both ends of its
             step.
         decimals, least: digits behind the point: to which numbers are rounded, and how many are always written.
+        step: of integers, what all of them are multiples of, as weights that were read to the next 25 grams are.
         format: of dates.
         missing: whether cells were missing: then missing ones are made too.
         cell: of a constant, what every cell says.
@@ -65,6 +66,7 @@ class Field:
     format: str = ""
     missing: bool = False
     cell: str = ""
+    step: int = 1
 
     @property
     def numeric(self) -> bool:
@@ -102,7 +104,7 @@ class Field:
         """What values are rounded to the nearest multiple of."""
         if self.kind == "date":
             return 1.0 if "%H" in self.format else 86400.0
-        return 10.0**-self.decimals
+        return self.step * 10.0**-self.decimals
 
     def parse(self, cell: str, where: str) -> float:
         """A cell as a number: the number, seconds since 1970, or a category's id; NaN where it is missing.
@@ -144,6 +146,7 @@ class Field:
             return self.kind
         what = f"{self.kind}, " + (
             f"{self.write(self.values[0])} to {self.write(self.values[-1])}"
+            + (f" in steps of {self.step}" if self.step > 1 else "")
             if self.numeric
             else f"{len(self.categories)}: {', '.join(self.categories[:_LISTED])}"
             + (", ..." if len(self.categories) > _LISTED else "")
@@ -219,7 +222,10 @@ def _numeric(name: str, cells: Sequence[str], missing: bool, kind: str | None) -
     digits = [0] if whole else [_decimals(cell) for cell in cells]
     levels, knots = _quantiles(values, every=whole and len(np.unique(values)) <= _FEW)
     most, least = (min(12, end) for end in (max(digits), min(digits)))
-    return Field(name, "integer" if whole else "number", (), levels, knots, most, least, missing=missing)
+    # Of few values a common divisor may be chance, and each of them is an atom anyway.
+    shared = math.gcd(*map(int, set(values.tolist()))) if whole and len(np.unique(values)) > _FEW else 1
+    step = max(1, shared)
+    return Field(name, "integer" if whole else "number", (), levels, knots, most, least, missing=missing, step=step)
 
 
 def _quantiles(values: NDArray[np.float64], *, every: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
