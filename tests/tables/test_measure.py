@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -46,6 +47,16 @@ def test_rows_of_the_same_law_pass_and_beat_simple_laws(fresh: Measures) -> None
     told = verdicts(fresh)
     assert [verdict.passed for verdict in told[:2]] == [True, True]
     assert "independent columns 0." in told[0].text
+
+
+def test_below_chance_and_without_measures_the_verdicts_say_so(fresh: Measures) -> None:
+    below = replace(fresh, c2st=replace(fresh.c2st, value=0.4, low=0.35, high=0.45))
+    assert verdicts(below)[0].text.endswith("more like these very rows than fresh real ones would be.")
+    assert "Less than chance" not in verdicts(fresh)[0].text
+    sure = replace(fresh.imputed["x"], coverage=replace(fresh.imputed["x"].coverage, value=0.7))
+    told = {v.text[:6]: v.passed for v in verdicts(replace(fresh, imputed={"x": sure}))}
+    assert told["Masked"] is False
+    assert verdicts(Measures(FIELDS, 1, 1, 1)) == ()
 
 
 def test_copies_and_independent_columns_fail_where_they_should() -> None:
