@@ -20,6 +20,7 @@ from .folder import Progress, load_folder
 from .grid import picture_grid
 from .images import Rejected
 from .open import open_dataset
+from .signal_sheet import signal_sheet
 from .survey import Survey, survey_folder
 from .table_codec import TableCodec
 from .table_inspect import columns_in_words, table_of
@@ -175,7 +176,7 @@ def _ranges(ds: Dataset) -> tuple[tuple[float, float], ...]:
 def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = None) -> Image.Image:
     """About n items at one look: pictures in a grid, each over its caption where there are captions, else a row for
     each label where there are labels; points as a scatter plot of the first two columns (a histogram where there is
-    one); signals as curves.
+    one); signals as curves, a panel for each class or channel.
 
     The items are spread evenly over the data set, not taken from its start.
 
@@ -190,6 +191,11 @@ def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = 
         raise UserError("a table has no contact sheet: train one, and its page shows every column")
     if isinstance(ds.codec, TokenCodec):
         raise UserError("texts have no contact sheet: their description quotes some of them")
+    if isinstance(ds.codec, SignalCodec):
+        chosen = _spread(np.arange(len(ds)), n)
+        return signal_sheet(
+            np.asarray(ds.items[chosen]), None if ds.labels is None else ds.labels[chosen], ds.label_names
+        )
     if ds.codec.kind != "image":
         return _plot(ds, n)
     if captions is None:
@@ -230,21 +236,10 @@ def _plot(ds: Dataset, n: int) -> Image.Image:
     figure = Figure(figsize=(6, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    signals = isinstance(ds.codec, SignalCodec)
-    chosen = _spread(np.arange(len(ds)), n if signals else max(n, 5000))
+    chosen = _spread(np.arange(len(ds)), max(n, 5000))
     items = np.asarray(ds.items[chosen])
     colours = "C0" if ds.labels is None else [f"C{label % 10}" for label in ds.labels[chosen]]
-    if signals:
-        labels = [None] * len(chosen) if ds.labels is None else [ds.label_names[label] for label in ds.labels[chosen]]
-        for i, (signal, label) in enumerate(zip(items, labels, strict=True)):
-            colour = colours if isinstance(colours, str) else colours[i]
-            lines = axes.plot(signal.T, color=colour, alpha=0.5, lw=0.8)
-            if label not in labels[:i]:
-                lines[0].set_label(label)
-        axes.set_xlabel("step")
-        if ds.labels is not None:
-            axes.legend(title="class", fontsize=8, title_fontsize=8)
-    elif ds.shape[0] == 1:
+    if ds.shape[0] == 1:
         axes.hist(items[:, 0], bins=60)
     else:
         axes.scatter(items[:, 0], items[:, 1], s=4, c=colours, linewidths=0)
