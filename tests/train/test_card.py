@@ -46,3 +46,12 @@ def test_the_author_keeps_the_last_word(tmp_path: Path) -> None:
     assert "300,000" not in text
     assert yaml.safe_load(text.split("---")[1])["license"] == "MIT"
     assert write_card(tmp_path, replace(CARD, items_seen=600_000, licence="MIT")).read_text() == text
+
+
+def test_the_author_states_the_licence_in_the_head(tmp_path: Path) -> None:
+    path = write_card(tmp_path, CARD)
+    path.write_text(path.read_text().replace("license: unknown", "license: cc-by-4.0"))
+    for _ in range(2):
+        text = write_card(tmp_path, CARD).read_text()
+        assert yaml.safe_load(text.split("---")[1])["license"] == "cc-by-4.0"
+        assert "Licence: cc-by-4.0\n" in text

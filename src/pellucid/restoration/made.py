@@ -21,6 +21,7 @@ from ..foundations.errors import UserError
 from ..latents.codec import LatentCodec
 from ..made import new_folder
 from ..metrics.image import psnr, ssim
+from ..metrics.learned import learned_distance, standard_stages
 from ..model import Model
 from ..operators import Masked, Operator
 from .before_after import Row, sheet
@@ -45,7 +46,8 @@ class FileRestored:
         method, reason, settings: as of `Restored`.
         noise: that was reckoned with, in the file's units.
         residual: of each item and sample, in the file's units.
-        psnr, ssim: of the mean of the samples against the truth, where it is known; before: the psnr of what was seen.
+        psnr, ssim, learned: of the mean of the samples against the truth, where it is known; the last by
+            `metrics.learned` of the small ImageNet network, where that is installed; before: the psnr of what was seen.
         std_white: the standard deviation that is white on the uncertainty map.
         notes: what a person should know.
         seconds: that it took.
@@ -62,6 +64,7 @@ class FileRestored:
     seconds: float
     psnr: float | None = None
     ssim: float | None = None
+    learned: float | None = None
     before: float | None = None
     std_white: float | None = None
     notes: list[str] = field(default_factory=list)
@@ -72,6 +75,7 @@ class FileRestored:
         worst = max(max(row) for row in self.residual)
         judged = "" if self.psnr is None else f", PSNR {self.psnr:.2f} dB"
         judged += "" if self.before is None else f" (was {self.before:.2f})"
+        judged += "" if self.learned is None else f", learned distance {self.learned:.3f}"
         return (
             f"{self.file}: {self.method}, noise {self.noise:.4g}{estimated}, residual {worst:.4g}{judged}, "
             f"{self.seconds:.1f} s: {self.files[0]}"
@@ -236,6 +240,9 @@ def _judged(given: Given, seen: Seen, values: Tensor) -> dict[str, float | None]
     judged: dict[str, float | None] = {"psnr": float(psnr(mean, truth))}
     if min(truth.shape[2:]) >= 11:
         judged["ssim"] = float(ssim(mean, truth))
+    stages = standard_stages(max(truth.shape[2:])) if truth.shape[1] in (1, 3) else None
+    if stages is not None:
+        judged["learned"] = float(learned_distance(mean.cpu(), truth.cpu(), stages))
     if seen.observation.y.shape == seen.truth.shape:
         judged["before"] = float(psnr(given.joined(seen.observation.y[:, None]).clamp(-1, 1), truth))
     return judged

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pellucid.foundations.durable import write_atomic
 from pellucid.foundations.measured import Measured
 
 CARD = "MODEL_CARD.md"
+_UNSTATED = "unknown"  # the word that model hubs have for it
 _AUTHOR = {
     "intended use": "Not yet written. What is the model for, and what is it not for?",
     "limits and risks": "Not yet written. Where does it fail, and whom could that harm?",
@@ -49,15 +50,16 @@ class Card:
 
 
 def write_card(run: Path, card: Card) -> Path:
-    """Writes MODEL_CARD.md into the run folder, and keeps what the author wrote in an earlier one."""
+    """Writes MODEL_CARD.md into the run folder, and keeps what the author wrote in an earlier one, the licence too."""
     path = Path(run) / CARD
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    card = replace(card, licence=card.licence or _licence(before))
     return write_atomic(path, render_card(card, {name: _kept(before, name) or text for name, text in _AUTHOR.items()}))
 
 
 def render_card(card: Card, author: Mapping[str, str] | None = None) -> str:
     """The card's text, in Markdown with a YAML head."""
-    licence = card.licence or "unspecified (the author has not stated one)"
+    licence = card.licence or "unspecified (its author states it in the head of this file: license)"
     data = {
         "Data": card.data_name,
         "Trained on": f"{card.num_train:,} items",
@@ -74,7 +76,7 @@ def render_card(card: Card, author: Mapping[str, str] | None = None) -> str:
         "Made with": f"pellucid {card.version}",
     }
     parts = [
-        f"---\nlicense: {card.licence or 'unknown'}\nlibrary_name: pellucid\ntags: [{card.what.split()[0]}]\n---\n",
+        f"---\nlicense: {card.licence or _UNSTATED}\nlibrary_name: pellucid\ntags: [{card.what.split()[0]}]\n---\n",
         f"# {_line(card.name)}\n\n{_article(card.what)} trained with pellucid.\n\nLicence: {_line(licence)}\n",
         "## What it was trained on\n\n" + _table(("", ""), list(data.items())),
         "## What it is\n\n" + _table(("", ""), list(model.items())),
@@ -91,6 +93,12 @@ _CLOSING = "<!-- end of the author's part -->"
 
 def _opening(name: str) -> str:
     return f"<!-- {name}: written by the author, kept when this card is written anew -->"
+
+
+def _licence(before: str) -> str | None:
+    """The licence in a card's head, where its author has stated one."""
+    match = re.match(r"---\n(?:(?!---).*\n)*?license: *(\S.*?) *\n", before)
+    return None if match is None or match.group(1) == _UNSTATED else match.group(1)
 
 
 def _kept(before: str, name: str) -> str | None:
