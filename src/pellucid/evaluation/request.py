@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from ..data.arrays import Dataset
-from ..foundations.errors import UserError
+from ..foundations.errors import UserError, unknown
 
 FEWEST = 16
 MOST_REAL = 10_000  # held-out items, and training items, that are looked at
@@ -49,7 +49,8 @@ class Request:
         if self.items < 0:
             raise UserError(f"bits are measured on 0 items or more, got {self.items}")
         for name in self.metrics or ():
-            _ = known[name]
+            if name not in known:
+                raise unknown("metric", name, known)
 
 
 @dataclass(frozen=True)
