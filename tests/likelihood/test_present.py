@@ -53,7 +53,7 @@ def series():
 
 
 def test_the_exact_density_of_what_is_there():
-    """log N(values; 0, their block of K), to 0.02 nats of the ODE's 256 steps; the bound is within 0.1 nats and its own
+    """log N(values; 0, their block of K), to 0.02 nats of the ODE's 96 steps; the bound is within 0.1 nats and its own
     error bar of it, for the denoiser is exact."""
     cov, x = covariance(), series()
     found = patterns(x)
@@ -64,8 +64,8 @@ def test_the_exact_density_of_what_is_there():
         law = torch.distributions.MultivariateNormal(torch.zeros(len(block)), block)
         exact = law.log_prob(values).double()
         model = Present(Told(cov), there)
-        torch.testing.assert_close(log_prob(model, values, force=True).value, exact, rtol=0, atol=0.02)
-        bound = vlb(model, values, continuous=True, evaluations=64, force=True)
+        torch.testing.assert_close(log_prob(model, values, steps=96, force=True).value, exact, rtol=0, atol=0.02)
+        bound = vlb(model, values, continuous=True, evaluations=32, force=True)
         assert ((bound.value + exact).abs() < 4 * bound.standard_error + 0.1).all()
 
 
@@ -77,7 +77,7 @@ def model(tmp_path_factory):
     for i in range(80):
         np.save(folder / f"data/{i}.npy", rng.normal(size=(2, rng.integers(3, 6))) * [[2.0], [5.0]])
     changes = {"data__source": str(folder / "data"), "data__kind": "series", "sampling__guidance": 1.0}
-    return load(trained(folder / "run", **changes, training__budget="640-items").run.path)
+    return load(trained(folder / "run", **changes, training__budget="320-items").run.path)
 
 
 def test_a_model_of_series(model):

@@ -40,7 +40,7 @@ def run(request, tmp_path_factory):
     return trained(
         folder / "run",
         sampling__guidance=1.0,
-        training__budget="2400-items",
+        training__budget="1920-items",
         training__label_dropout=0.1,
         **changes,
         **network,

@@ -11,7 +11,17 @@ from pellucid.data.arrays import Dataset
 from pellucid.data.codecs import SignalCodec
 from pellucid.model import Card, Model, make_denoiser
 from pellucid.nn import NetworkSpec, build
-from pellucid.series.score import Forecasts, autocorrelation, baselines, discriminative, forecast_items, spectrum
+from pellucid.series.score import (
+    Forecasts,
+    autocorrelation,
+    autocorrelation_gap,
+    autocorrelations,
+    baselines,
+    discriminative,
+    forecast_items,
+    spectra,
+    spectrum,
+)
 
 
 def noise(*shape, seed=0):
@@ -123,3 +133,28 @@ def test_simple_rules_and_the_conditional_gaussian():
     assert found["Gaussian of their mean and covariance"] == pytest.approx(expected, abs=0.03)
     assert found["mean of the training series"] > found["the training series themselves"] > 1.3 * expected
     assert rules["Gaussian of their mean and covariance"].coverage().value == pytest.approx(0.9, abs=0.05)
+
+
+def test_the_largest_gap_of_autocorrelations():
+    """Of one law it is within chance of zero; of 0.9^k and 0.5^k it is 0.4, at the first lag or the second."""
+    one, same, other = (autoregression(a, 300, 200, seed=s) for a, s in ((0.9, 0), (0.9, 1), (0.5, 2)))
+    none, some = autocorrelation_gap(one, same), autocorrelation_gap(one, other)
+    assert none.low is not None
+    assert none.low < 0.02
+    assert some.value == pytest.approx(0.9**2 - 0.5**2, abs=0.05)  # 0.56 at the second lag, the largest
+
+
+def test_series_of_several_lengths_are_scored_by_what_is_there():
+    """Padding counts nowhere: each item's numbers are those that it has alone."""
+    short, long = noise(1, 2, 9, seed=3), noise(1, 2, 14, seed=4)
+    padded = torch.cat([torch.nn.functional.pad(short, (0, 5), value=torch.nan), long])
+    torch.testing.assert_close(autocorrelations(padded)[0, :, :9], autocorrelations(short)[0])
+    torch.testing.assert_close(
+        spectra(padded)[0].sum(-1), spectra(torch.nn.functional.pad(short, (0, 5)))[0].sum(-1) * 14 / 9
+    )
+    draws = padded[:, None] + noise(2, 20, 2, 14, seed=5)
+    both = Forecasts(padded, draws, torch.tensor([6, 10]))
+    alone = [Forecasts(short, draws[:1, ..., :9], 6), Forecasts(long, draws[1:], 10)]
+    for measure in ("coverage", "crps", "pinball"):
+        expected = sum(getattr(one, measure)().value for one in alone) / 2
+        assert getattr(both, measure)().value == pytest.approx(expected)

@@ -154,6 +154,7 @@ def info(model: Any) -> dict[str, object]:
         "weights": model.weights_hash,
         "network": f"{card.network.kind}, width {card.network.width}, {parameters:,} parameters",
         "shape": "x".join(map(str, model.item_shape)),
+        **({"lengths": f"{min(ends)} to {max(ends)} steps"} if (ends := getattr(card.codec, "lengths", ())) else {}),
         **({"latents": first_stage(card.codec)} if isinstance(card.codec, LatentCodec) else {}),
         "process": f"{card.process.schedule} schedule, {card.process.target} target",
         "labels": ", ".join(card.label_names) or "none",

@@ -87,6 +87,7 @@ def _panel(plot: Any, one: Fan) -> None:
     plot.tick_params(labelsize=8)
     plot.spines[["top", "right"]].set_visible(False)
     plot.set_xlim(0, max(1, len(steps) - 1))
+    plot.xaxis.get_major_locator().set_params(integer=True)
     if one.time is not None and len(steps) > 1:
         ticks = np.unique(np.linspace(0, len(steps) - 1, min(_TICKS, len(steps))).round().astype(int))
         labels = [one.time(int(tick)) for tick in ticks]

@@ -13,7 +13,7 @@ from torch import Tensor
 from .score import autocorrelations, spectra
 
 MADE, REAL = "#3465a4", "#cc6600"
-_CLASSES = 6
+CLASSES = 6
 _LINES = 40
 _BAND = (0.1, 0.9)
 
@@ -29,7 +29,7 @@ def draw_beside(made: Sequence[NDArray[Any]], real: Sequence[NDArray[Any]], name
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # here, as it takes a second
     from matplotlib.figure import Figure
 
-    rows = min(_CLASSES, len(names))
+    rows = min(CLASSES, len(names))
     figure = Figure(figsize=(9, 2.2 * rows + 0.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey="row")

@@ -20,13 +20,14 @@ from ..report import Evaluation, Section, Shown, Table, Text, Verdict
 from ..train.prepare import open_split
 from ..train.run import Run
 from .fan import Fan, draw_fans
-from .plots import draw_beside, draw_time
-from .score import Forecasts, baselines, discriminative, forecast_items
+from .plots import CLASSES, draw_beside, draw_time
+from .score import Forecasts, autocorrelation_gap, baselines, discriminative, forecast_items
 
 MARK = "series-"
 _LINE = "series_forecasts"  # of the run's metrics
 _FORECASTS = 6
 _MOST = 512
+_GAP = 0.1  # of autocorrelations: where the curves on the page visibly part
 _COVERED = (0.8, 0.97)  # what intervals of 90 % may cover: below, they are too sure; above, they say too little
 
 
@@ -50,6 +51,7 @@ def evaluate_series(run: Run, model: Model) -> Evaluation:
     score = discriminative(made, real)
     known = _some(train, 4096, model)[0]
     floor = discriminative(known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))], real)
+    gap = autocorrelation_gap(made, real)
     middle = time.perf_counter()
     ahead = forecast_items(model, data)
     rules = {"the model": ahead, **baselines(ahead, known)}
@@ -58,6 +60,7 @@ def evaluate_series(run: Run, model: Model) -> Evaluation:
         Measured(
             "discriminative_floor", floor.value, floor.low, floor.high, floor.count, label="The same of real ones"
         ),
+        gap,
         ahead.coverage(),
         ahead.crps(),
         ahead.pinball(),
@@ -65,7 +68,7 @@ def evaluate_series(run: Run, model: Model) -> Evaluation:
     run.append({"kind": _LINE, "weights": model.weights_hash, "rows": [_row(name, f) for name, f in rules.items()]})
     pictures = _pictures(run, model, data, (made, real, labels), ahead)
     timings = {"samples": middle - started, "forecasts": time.perf_counter() - middle}
-    return Evaluation(numbers, _verdicts(model, score, floor, rules), pictures, timings, weights=model.weights_hash)
+    return Evaluation(numbers, _verdicts(score, floor, gap, rules), pictures, timings, weights=model.weights_hash)
 
 
 def series_sections(run: Run, model: Model) -> tuple[Section, ...]:
@@ -107,7 +110,7 @@ def _covered(row: dict[str, Any]) -> str:
     return "one value" if row["covered"] is None else f"{100 * row['covered']:.0f} %"
 
 
-def _verdicts(model: Model, score: Measured, floor: Measured, rules: dict[str, Forecasts]) -> tuple[Verdict, ...]:
+def _verdicts(score: Measured, floor: Measured, gap: Measured, rules: dict[str, Forecasts]) -> tuple[Verdict, ...]:
     ahead = rules["the model"]
     coverage, crps = ahead.coverage(), ahead.crps()
     worse = [name for name, one in rules.items() if name != "the model" and one.crps().value <= crps.value]
@@ -120,6 +123,11 @@ def _verdicts(model: Model, score: Measured, floor: Measured, rules: dict[str, F
             f"A classifier tells samples from held-out series {50 + 100 * score.value:.0f} times in 100, and training "
             f"series from held-out ones {50 + 100 * floor.value:.0f} times; 50 is by chance.",
             alike,
+        ),
+        Verdict(
+            f"The autocorrelation of samples is off that of held-out series by at most {gap.value:.2f}, give or take "
+            f"{(gap.high or 0) - gap.value:.2f}.",
+            (gap.low or 0) <= _GAP,
         ),
         Verdict(
             f"Forecasts of the last quarter have a CRPS of {crps.value:.3f}, {beside}; {100 * coverage.value:.0f} % of "
@@ -158,7 +166,8 @@ def _pictures(
             f"samples/{beside.name}",
             "Like the data?",
             "Samples at the left beside held-out data at the right" + ("" if labels is None else ", class by class"),
-            "As many samples of each class as there are series, none chosen; black is their mean. First channel.",
+            "As many samples of each class as there are series, none chosen; black is their mean. First channel"
+            + (f", first {CLASSES} classes." if len(names) > CLASSES else "."),
         ),
         Shown(
             f"samples/{over_time.name}",

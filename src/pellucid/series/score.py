@@ -21,9 +21,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.arrays import Dataset
+from ..data.codecs import SeriesCodec
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured
 from ..foundations.rng import Stream, subseed
@@ -34,6 +36,7 @@ from ..restoration.restore import restore
 from .forecast import LEVELS, SETTINGS, quantile, series_shape
 
 _LARGEST = 1024  # values of an item whose covariance is estimated
+_LENGTHS = 4
 _RIDGE = 1e-3  # added to its diagonal, in units of a value's variance
 
 
@@ -52,6 +55,20 @@ def autocorrelations(x: Tensor) -> Tensor:
 def autocorrelation(x: Tensor) -> Tensor:
     """The mean of `autocorrelations` over items, (N, C, L) -> (C, L)."""
     return autocorrelations(x).mean(0)
+
+
+def autocorrelation_gap(made: Tensor, real: Tensor) -> Measured:
+    """The largest difference of the mean autocorrelations of made and real series (N, C, L), over channels and lags,
+    with what chance alone makes of it: 1.96 standard errors to either side, at that lag."""
+    a, b = autocorrelations(made), autocorrelations(real)
+    gap = (a.mean(0) - b.mean(0)).abs()
+    spread = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
+    most = gap.flatten().argmax()
+    value, half = gap.flatten()[most].item(), 1.96 * spread.flatten()[most].item()
+    label = "Largest gap of the autocorrelations"
+    return Measured(
+        "autocorrelation_gap", value, max(value - half, 0.0), value + half, min(len(a), len(b)), label=label
+    )
 
 
 def spectra(x: Tensor) -> Tensor:
@@ -110,8 +127,9 @@ class Forecasts:
         inside = self._over_items(((self.real >= low) & (self.real <= high)).double())
         label = f"Truth within {100 * level:g} % forecast intervals"
         found = _mean("forecast_coverage", inside, label)
-        bounds = max(found.low or 0.0, 0.0), min(found.high or 1.0, 1.0)
-        return replace(found, low=bounds[0], high=bounds[1], share=True)
+        if found.low is None or found.high is None:
+            return replace(found, share=True)
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0), share=True)
 
     def error(self, mean: Tensor | None = None) -> float:
         """The root mean square error of the draws' mean over the steps ahead; of a given forecast (C, L) instead."""
@@ -145,8 +163,10 @@ class Forecasts:
 
 
 def _mean(name: str, values: Tensor, label: str) -> Measured:
-    half = 1.96 * values.std().item() / len(values) ** 0.5
     mean = values.mean().item()
+    if len(values) < 2:
+        return Measured(name, mean, count=len(values), label=label)
+    half = 1.96 * values.std().item() / len(values) ** 0.5
     return Measured(name, mean, mean - half, mean + half, len(values), label=label)
 
 
@@ -166,7 +186,8 @@ def forecast_items(
         model: of signals.
         data: items, in the model's units.
         seen: the share of each item's steps that are known.
-        items: how many items, at equal distances.
+        items: how many items, at equal distances; of series with ends of their own, among those of the four commonest
+            lengths.
         samples: draws of each.
         seed: any integer.
         progress: called with steps done and in all.
@@ -177,9 +198,14 @@ def forecast_items(
     _, length = series_shape(model)
     if not 0 < int(seen * length) < length:
         raise UserError(f"a share of the {length} steps is seen, more than none and less than all, got {seen:g}")
-    chosen = np.linspace(0, len(data) - 1, min(items, len(data))).astype(np.int64)
+    found_ends = _ends(np.asarray(data.items[:])) if isinstance(model.card.codec, SeriesCodec) else None
+    rows_of = np.arange(len(data))
+    if found_ends is not None:  # each length is a restoration of its own
+        kinds, counts = np.unique(found_ends, return_counts=True)
+        rows_of = np.flatnonzero(np.isin(found_ends, kinds[np.argsort(-counts, kind="stable")[:_LENGTHS]]))
+    chosen = rows_of[np.linspace(0, len(rows_of) - 1, min(items, len(rows_of))).astype(np.int64)]
     real = model.card.codec.encode(np.asarray(data.items[chosen])).to(model.device)
-    ends = (~real.isnan()).any(1).sum(1)
+    ends = torch.from_numpy(_ends(real.cpu().numpy())).to(real.device)
     drawn = torch.full((len(real), samples, *real.shape[1:]), math.nan, device=real.device)
     known = (seen * ends).long().clamp_min(1)
     lengths = ends.unique().tolist()
@@ -197,6 +223,12 @@ def forecast_items(
         found = restore(model, mask, part, samples=samples, seed=seed, progress=follow, **SETTINGS)
         drawn[rows, :, :, :steps] = found.samples
     return Forecasts(real, drawn, known if len(lengths) > 1 else int(known[0]))
+
+
+def _ends(items: NDArray[np.floating]) -> NDArray[np.int64]:
+    """The steps of series (N, C, L) up to their last value, (N,)."""
+    there = (~np.isnan(items)).any(1)
+    return np.where(there.any(1), there.shape[1] - there[:, ::-1].argmax(1), 0)
 
 
 def baselines(ahead: Forecasts, train: Tensor, *, samples: int = 100, seed: int = 0) -> dict[str, Forecasts]:
