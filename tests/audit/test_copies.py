@@ -83,6 +83,26 @@ def test_blurred_items_are_nearer_to_neither_side() -> None:
     assert found.nearer.low < 0.5
 
 
+def test_samples_that_crowd_for_reasons_of_their_own_are_told_by_the_control() -> None:
+    # Real items lie on a line with a gap between neighbours; these sit on it, hair by hair beside whatever is there.
+    train, held = mixture(300, 0), mixture(300, 1)
+    near = torch.cat([train, held])[torch.arange(0, 600, 3)]
+    crowd = near + 0.01 * torch.randn(near.shape, generator=torch.Generator().manual_seed(5))
+    found = find_copies(crowd, train, held)
+    # A third of the items of both sides are copied: as many are flagged among the held-out ones.
+    assert found.control is not None
+    assert found.control.value > 0.4
+    assert found.crowded
+    assert not found.found
+
+
+def test_a_few_copies_are_seen_beyond_the_strict_cut() -> None:
+    train, held, new = mixture(1000, 0), mixture(999, 1), mixture(1000, 2)
+    found = find_copies(torch.cat([new, train[:14] + 0.01]), train, held)
+    assert found.seen < 0.015  # one cut of 1 % alone would see 3.1 %
+    assert found.found
+
+
 def test_too_few_held_out_items_for_a_rate_are_refused() -> None:
     with pytest.raises(UserError, match="at least 99 held-out items, got 50"):
         find_copies(mixture(20, 0), mixture(100, 1), mixture(50, 2))

@@ -43,6 +43,17 @@ def test_what_is_found_at_one_percent_is_the_normal_laws() -> None:
     assert found.value == pytest.approx(0.372, abs=0.03)
 
 
+def test_what_is_found_at_one_percent_is_covered_also_by_few_others() -> None:
+    # The cut of 300 others is known badly: Wilson's interval at the measured cut alone would miss 37.2 % half the time.
+    inside = 0
+    for seed in range(200):
+        found = curve("s", 2 + normal(2000, 2 * seed), normal(300, 2 * seed + 1)).found[0.01]
+        assert found.low is not None
+        assert found.high is not None
+        inside += found.low <= 0.372 <= found.high
+    assert inside >= 190  # 95 %, of bounds that are each at 97.5 % or better
+
+
 def test_rates_that_the_others_cannot_show_are_left_out() -> None:
     found = curve("s", normal(50, 0), normal(500, 1))
     assert set(found.found) == {0.01}

@@ -11,7 +11,8 @@ seen: M held-out ones, whose r has the law that r(g) has where the model made ne
     p(g) = (1 + #{h held out: r(h) <= r(g)}) / (M + 1)                                                               (2)
 
 is a valid p-value whatever that law is (Vovk et al., "Algorithmic Learning in a Random World", 2005, on conformal
-p-values), and the items with p <= a are flagged at a false-alarm rate of at most a.
+p-values), and the items with p <= a are flagged at a false-alarm rate of at most a. Training items that repeat one
+another have to be there once, as `whole` sees to it: of one that is there fifty times, all distances in (1) are equal.
 
 Two further looks need no such law: with a random part of the training set as large as the held-out one, both sides are
 exchangeable for a model that does not know its training items, also where its items are blurred or few.
@@ -53,6 +54,8 @@ class Copies:
         held: M.
         cut: how many held-out items are at or below the threshold.
         threshold: of r, at that level.
+        strict: how many of the flagged are beyond a tenth of the cut.
+        strict_threshold: of r, there.
         flagged: the indices with p <= level, the clearest first.
         rate: the share flagged.
         nearer: the share that is nearer to a training part of the held-out set's size; 1/2 without memory.
@@ -71,6 +74,8 @@ class Copies:
     held: int
     cut: int
     threshold: float
+    strict: int
+    strict_threshold: float
     flagged: Tensor
     rate: Measured
     nearer: Measured
@@ -82,7 +87,14 @@ class Copies:
         """The probability that false alarms alone are as many, see `power`; 1 where the control has as many."""
         if self.crowded and self.control is not None and (self.rate.low or 0) <= (self.control.high or 1):
             return 1.0
-        return chance_of(len(self.flagged), len(self.p), self.cut, self.held)
+        looks = [chance_of(len(self.flagged), len(self.p), self.cut, self.held)]
+        if self._strict_cut < self.cut:
+            looks.append(chance_of(self.strict, len(self.p), self._strict_cut, self.held))
+        return min(1.0, len(looks) * min(looks))
+
+    @property
+    def _strict_cut(self) -> int:
+        return max(1, self.cut // 10)
 
     @property
     def found(self) -> bool:
@@ -91,8 +103,21 @@ class Copies:
 
     @property
     def seen(self) -> float:
-        """The share of copies that would have been found with a probability of 98 %."""
-        return seen_rate(len(self.p), self.cut, self.held)
+        """The share of copies, nearer than `reach`, that would have been found with a probability of 98 %."""
+        cuts = {self._strict_cut, self.cut} if self._reaches else {self.cut}
+        looks = 1 if self._strict_cut == self.cut else 2
+        return min(seen_rate(len(self.p), cut, self.held, alarm=ALARM / looks) for cut in cuts)
+
+    @property
+    def reach(self) -> float:
+        """The ratio below which an item is one of the copies that `seen` speaks of."""
+        return self.strict_threshold if self._reaches else self.threshold
+
+    @property
+    def _reaches(self) -> bool:
+        """Whether the strict cut is no rarity: a single held-out item that repeats a training item would bring it to
+        zero."""
+        return 4 * self.strict_threshold >= self.threshold
 
 
 def find_copies(
@@ -132,6 +157,7 @@ def find_copies(
     beside, within = (search(generated, side, max(1, min(around, len(part)))) for side in (held, part))
     ratios, held_ratios = _ratios(found.distances), _ratios(null.distances)
     p, cut, threshold = _judged(ratios, held_ratios, level)
+    strict = float(held_ratios.sort().values[max(1, cut // 10) - 1])
     flagged = torch.nonzero(p <= level)[:, 0]
     flagged = flagged[ratios[flagged].argsort(stable=True)]
     control, crowded = None, False
@@ -152,6 +178,8 @@ def find_copies(
         held=len(held),
         cut=cut,
         threshold=threshold,
+        strict=int((ratios < strict).sum()),
+        strict_threshold=strict,
         flagged=flagged,
         rate=proportion("copy_rate", len(flagged), len(generated)),
         nearer=_nearer(within, beside),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..foundations.measured import Measured
 from .canaries import Canaries
-from .copies import Copies
+from .copies import NEIGHBOURS, Copies
 from .duplicates import Duplicates
 from .extraction import Candidate
 from .power import ALARM, CHANCE
@@ -129,18 +129,27 @@ class Audit:
         if self.verbatim is not None:
             told.append(self.verbatim.sentence(self.verbatim.chance <= ALARM / self._looks))
         if self.copies and "copies" not in self.failed:
-            limit = min(each.seen for each in self.copies.values())
+            best = min(self.copies.values(), key=lambda each: each.seen)
             told.append(
-                f"At n = {self.num:,} generated samples a copy rate above {100 * limit:.2g} % would have been seen "
-                f"with {100 * CHANCE:.0f} % probability."
+                f"At n = {self.num:,} generated samples a copy rate above {100 * best.seen:.2g} % would have been seen "
+                f"with {100 * CHANCE:.0f} % probability, a copy being a sample {self._reach(best)}."
             )
         return " ".join(told)
+
+    def _reach(self, copies: Copies) -> str:
+        if self.verbatim is None:
+            share = f"{copies.reach:.2g} of the mean distance to the nearest {NEIGHBOURS}"
+            return f"whose nearest training item is at less than {share}"
+        longest = (NEIGHBOURS - copies.reach) / (copies.reach * (NEIGHBOURS - 1)) - 1  # see `symbols`
+        return f"with a run of more than {longest:.0f} symbols that stands in the training set"
 
     @property
     def _looks(self) -> int:
         return len(self.copies) + (self.verbatim is not None)
 
     def _extraction(self) -> str:
+        if self.verbatim is not None:
+            return ""
         confirmed = [candidate for candidate in self.extracted if candidate.extracted]
         if not confirmed:
             clumps = f"{len(self.extracted)} clumps of samples looked at" if self.extracted else "there is none"
@@ -198,6 +207,7 @@ def _copies_json(each: Copies) -> dict[str, Any]:
         "chance": each.chance,
         "false_alarm_rate": each.level,
         "threshold": each.threshold,
+        "reach": each.reach,
         "flagged": shown.tolist(),
         "nearest": each.nearest[shown].tolist(),
         "p": each.p[shown].tolist(),

@@ -52,7 +52,8 @@ def _nearest(x: Tensor, inside: Tensor, names: Tensor, again: Tensor, k: int) ->
     """
     moved = torch.stack([each.flatten(1) for each in _moved(x)], dim=1)
     targets = inside[names]
-    squares = targets.square().sum(2)[:, :, None] + moved.square().sum(2)[:, None] - 2 * targets @ moved.mT
+    sizes = inside.square().sum(1)[names]
+    squares = sizes[:, :, None] + moved.square().sum(2)[:, None] - 2 * targets @ moved.mT
     least, shift = squares.min(dim=2)
     few = least.masked_fill(again, torch.inf).topk(min(k + 4, names.shape[1]), dim=1, largest=False).indices
     rows = torch.arange(len(x))[:, None]

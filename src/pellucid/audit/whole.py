@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -75,14 +76,17 @@ def audit(
         drawn = sample(model, num, seed=seed, force=True, progress=lambda i, n: follow("sampling", i, n))
         made = torch.cat([model.card.codec.outward(part) for part in drawn.split(_DECODED)]).cpu()
     pictures = x.ndim == 4
-    follow("comparing", 0, 1)
-    copies = {"pixels" if pictures else "values": find_copies(made, x, y, level=level, seed=seed)}
-    if pictures and min(x.shape[2:]) >= 8:
-        follow("comparing at every shift", 0, 1)
-        copies["shifted"] = find_copies(made, x, y, level=level, seed=seed, search=shifted)
-    first = next(iter(copies.values()))
     follow("near-duplicates", 0, 1)
     duplicates = find_duplicates(x)
+    # Of an item that is there again and again all nearest neighbours would be that item, and none nearer than another.
+    kept = torch.from_numpy(duplicates.kept)
+    follow("comparing", 0, 1)
+    copies = {"pixels" if pictures else "values": find_copies(made, x[kept], y, level=level, seed=seed)}
+    if pictures and min(x.shape[2:]) >= 8:
+        follow("comparing at every shift", 0, 1)
+        copies["shifted"] = find_copies(made, x[kept], y, level=level, seed=seed, search=shifted)
+    copies = {name: replace(each, nearest=kept[each.nearest]) for name, each in copies.items()}
+    first = next(iter(copies.values()))
     curves = membership_curves(model, train, held, statistics, shadows, items=items, seed=seed, progress=progress)
     return Audit(
         len(train),

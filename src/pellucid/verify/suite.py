@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..foundations.registry import Registry
 from . import (
+    audit,
     claims,
     conditions,
     energy,
@@ -45,10 +46,12 @@ GROUPS: Registry[tuple[Check, ...]] = Registry(
         "metrics": (
             metrics.closed_forms,
             metrics.equal_laws,
+            metrics.unequal_laws,
             metrics.intervals,
             metrics.overlaps,
             metrics.directions,
         ),
+        "audit": (audit.memoriser, audit.exact_law, audit.power, audit.curves, audit.moves),
         "operators": (operators.laws,),
         "restore": (
             restore.closed_forms,
