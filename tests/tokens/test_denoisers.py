@@ -10,12 +10,13 @@ from torch import nn
 
 from pellucid.foundations.errors import UserError
 from pellucid.losses import token_loss, token_losses
-from pellucid.processes.categorical import absorbing, uniform
+from pellucid.processes.categorical import Categorical, absorbing, uniform
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.matrices import betas_of, chain
 from pellucid.processes.schedules import VP
 from pellucid.processes.survival import Cosine, Linear
 from pellucid.tokens.denoisers import TokenDenoiser
+from pellucid.tokens.oracles import table_oracle
 
 F64 = torch.float64
 
@@ -110,3 +111,21 @@ def test_a_process_on_numbers_is_refused():
 
     with pytest.raises(UserError, match="use a model of tokens"):
         token_loss(Numbers(), X, torch.tensor([0.5, 0.5]), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    "process", [uniform(3, Cosine()), Categorical((0.2, 0.5, 0.3)), chain("band", betas_of(Linear(), 4), 3)]
+)
+def test_what_a_place_shows_of_itself_is_not_learned(process):
+    """Of places that know nothing of one another the network has p(x_0^i) alone to say, and (1) does the rest."""
+    shares = torch.tensor([[0.5, 0.2, 0.3], [0.1, 0.1, 0.8]], dtype=F64)
+
+    class Apart(Net):
+        def forward(self, x, c, **cond):
+            return shares.log().expand(len(x), 2, 3)
+
+    exact = table_oracle(process, shares[0][:, None] * shares[1])
+    x = torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    for t in (torch.tensor(0.25, dtype=F64), torch.tensor([0.25, 0.75, 1.0] * 3, dtype=F64)):
+        made = TokenDenoiser(Apart(3, F64), process)(x, t).softmax(-1)
+        torch.testing.assert_close(made, exact(x, t).softmax(-1), rtol=1e-9, atol=1e-12)

@@ -6,7 +6,7 @@ with the process's integrand (`Symbols.integrand`), or with N steps in place of 
 
     N E[KL(q(x_s | x_t, x_0) to p(x_s | x_t))],   t = i/N for a uniform step i,   s = t - 1/N.                     (2)
 
-Times are stratified for each item; in continuous time they are `steady_times`, under which the integrand's variance is
+Times are stratified for each item; in continuous time they are `Symbols.times`, under which the integrand's variance is
 finite. Two neighbouring strata give the error bar: the squared difference of two estimates bounds the sum of their
 variances.
 """
@@ -24,9 +24,7 @@ from ..denoisers import Denoiser
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured
 from ..foundations.rng import Stream, subseed
-from ..processes.categorical import Categorical
 from ..processes.d3pm import D3PM
-from ..processes.survival import steady_times
 from ..processes.symbols import Symbols, symbols
 from .checks import check_count
 
@@ -155,12 +153,7 @@ def _at(
         t = upper / steps
         x = process.corrupt(x0, t, noise)
         return steps * process.step_divergence(denoiser(x, t, **cond), x0, x, t, (upper - 1) / steps)
-    if isinstance(process, Categorical):
-        t, slope = steady_times(process.survival, u)
-    elif isinstance(process, D3PM):
-        t, slope = ((u * process.num_steps).floor() + 1) / process.num_steps, torch.ones_like(u)
-    else:
-        t, slope = 1 - u, torch.ones_like(u)
+    t, slope = process.times(u)
     x = process.corrupt(x0, t, noise)
     losses = process.integrand(denoiser(x, t, **cond), x0, x, t)
     return slope.reshape(-1, *(1,) * (x0.ndim - 1)) * losses

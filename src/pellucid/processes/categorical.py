@@ -47,7 +47,7 @@ from torch.nn import functional as F
 from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..foundations.tensors import pad
-from .survival import Linear, Survival
+from .survival import Linear, Survival, even_times, steady_times
 from .symbols import Symbols, pick, weighed
 
 _LEAST_ALPHA = 1e-9  # in the rates, which grow like 1/alpha while their difference, which counts, falls like alpha
@@ -112,6 +112,10 @@ class Categorical(Symbols):
         kept = self._shares(t, x)[0] / self._shares(s, x)[0]
         return kept * self._one_hot(x) + (1 - kept) * self._law.to(x.device)
 
+    def reached(self, x: Tensor, t: Tensor) -> Tensor:
+        alpha, lost = self._shares(t, x)
+        return alpha * self._one_hot(x) + lost * self._law.to(x.device)[x][..., None]
+
     def bridge_law(self, x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """Equation (4), normalised."""
         law, hit = self._law.to(x.device), self._one_hot(x)
@@ -121,6 +125,14 @@ class Categorical(Symbols):
         around = alpha_s * self._weighed(x, x0, t)[0].exp() + lost_s * law
         joint = reached * around
         return joint / joint.sum(-1, keepdim=True)
+
+    def grid(self, num_steps: int) -> Tensor:
+        """Each step restores the same share of symbols."""
+        return even_times(self.survival, num_steps)
+
+    def times(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Times at which the variance of the bound's integral is finite."""
+        return steady_times(self.survival, u)
 
     def weight(self, t: Tensor) -> Tensor:
         """-alpha'/(1 - alpha): exact for a mask."""
@@ -159,9 +171,7 @@ class Categorical(Symbols):
 
     def _weighed(self, x: Tensor, x0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """log w of equation (4), and log sum(p/c), (B, *, 1), for the logits of p."""
-        alpha, lost = self._shares(t, x)
-        reached = alpha * self._one_hot(x) + lost * self._law.to(x.device)[x][..., None]  # c of x_0
-        return weighed(x0, reached)
+        return weighed(x0, self.reached(x, t))
 
     def _shares(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """alpha_t and 1 - alpha_t in float64, broadcasting against (B, *, K)."""

@@ -110,12 +110,15 @@ class D3PM(Symbols):
         """Q_{x_s x_t} as a function of x_t."""
         return self._entries(self._between(s, t).to(x.device), x)
 
+    def reached(self, x: Tensor, t: Tensor) -> Tensor:
+        """[Qbar_i]_{x_0 x_t} as a function of x_0."""
+        return self._entries(self.products.to(x.device)[self.step_of(t)].mT, x)
+
     def bridge_law(self, x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """Equation (2), normalised."""
         reached = self._entries(self._between(s, t).to(x.device).mT, x)
-        ended = self._entries(self.products.to(x.device)[self.step_of(t)].mT, x)
         before = self.products.to(x.device)[self.step_of(s)]
-        shares = weighed(x0, ended)[0].exp()
+        shares = weighed(x0, self.reached(x, t))[0].exp()
         flat = shares.reshape(len(x), -1, self.num_symbols)
         around = (flat @ before).reshape(shares.shape)
         joint = reached * around
@@ -127,6 +130,17 @@ class D3PM(Symbols):
         return self.num_steps * self.step_divergence(
             prediction, x0, x, upper / self.num_steps, (upper - 1) / self.num_steps
         )
+
+    def grid(self, num_steps: int) -> Tensor:
+        """The chain's own times, or evenly spaced ones among them."""
+        if not 1 <= num_steps <= self.num_steps:
+            raise UserError(f"a chain of {self.num_steps} steps is sampled in 1 to {self.num_steps}, got {num_steps}")
+        places = torch.linspace(self.num_steps, 0, num_steps + 1, dtype=torch.float64).round()
+        return places / self.num_steps
+
+    def times(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Each step of the chain as often as any other."""
+        return ((u * self.num_steps).floor() + 1) / self.num_steps, torch.ones_like(u)
 
     def weight(self, t: Tensor) -> Tensor:
         """1: the plain cross-entropy, which Austin et al. add to the bound (equation 5)."""

@@ -87,6 +87,10 @@ class Symbols(Process):
         """q(x_t given x_s), s < t, (B, *, K)."""
 
     @abstractmethod
+    def reached(self, x: Tensor, t: Tensor) -> Tensor:
+        """q(x_t given x_0) at x_t = x as a function of x_0, (B, *, K) float64."""
+
+    @abstractmethod
     def bridge_law(self, x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """q(x_s given x_t, x_0) averaged over the denoiser's p(x_0 given x_t), whose logits x0 are; (B, *, K).
 
@@ -104,6 +108,20 @@ class Symbols(Process):
             x0, x: the data and what they were corrupted to, (B, *).
             t: () or (B,).
         """
+
+    def grid(self, num_steps: int) -> Tensor:
+        """A sampler's times, (num_steps + 1,) from 1 to 0, float64.
+
+        Raises:
+            UserError: a number of steps that the process cannot have.
+        """
+        if num_steps < 1:
+            raise UserError(f"a sampler needs at least 1 step, got {num_steps}")
+        return torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
+
+    def times(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Times at which to measure the bound, and dt/du, for uniform numbers u in [0, 1)."""
+        return 1 - u, torch.ones_like(u)
 
     @abstractmethod
     def weight(self, t: Tensor) -> Tensor:
@@ -175,4 +193,5 @@ def symbols(process: Process, purpose: str) -> Symbols:
 
 def divergence(p: Tensor, q: Tensor) -> Tensor:
     """KL(p to q) of laws on the last axis, in nats; infinite where q lacks what p has."""
-    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
+    # Where p has nothing q may have nothing either, and the slope p/q of p log q would be 0/0.
+    return (torch.xlogy(p, p) - torch.xlogy(p, torch.where(p > 0, q, 1.0))).sum(-1)

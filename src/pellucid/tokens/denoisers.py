@@ -4,6 +4,14 @@ Where the process masks, two things are known without learning (the substitution
 Effective Masked Diffusion Language Models", 2024): a symbol that is not masked is x_0 itself, and x_0 is
 never the mask. A network then has nothing to learn of time either: which places are masked tells all that time would
 (Zheng et al., "Masked Diffusion Models are Secretly Time-Agnostic Masked Models", 2024).
+
+Of any other noise the same is known in part. Noise changes each place by itself, so by Bayes' rule
+
+    p(x_0^i | x_t) ~ q(x_t^i | x_0^i) p(x_0^i | x_t but for place i),                                              (1)
+
+and the first factor need not be learned: the network's logits stand for the second. (With a mask, (1) is the
+substitution rule.) Without it a network has to say with logits that grow without end that a symbol, late in sampling,
+is most likely the one that it sees.
 """
 
 from __future__ import annotations
@@ -44,6 +52,8 @@ class TokenDenoiser(nn.Module):
         level = self.noise_level(t).to(x.device, dtype).expand(len(x)) if self.timed else None
         # Never less than float32: the logits of half precision would flatten the law and round its tail to nothing.
         logits = self.network(x, level, **cond).to(torch.promote_types(dtype, torch.float32))
+        if self.process.mask is None:
+            return logits + self.process.reached(x, t.to(x.device)).log().to(logits.dtype)
         return substituted(logits, x, self.process.mask)
 
     def rows(self, index: Tensor, num: int) -> TokenDenoiser:

@@ -14,8 +14,7 @@ from ..foundations.errors import UserError, unknown
 from ..foundations.rng import Stream
 from ..generate import batch_for
 from ..guidance.logits import GuidedLogits
-from ..processes.categorical import Categorical
-from ..processes.survival import even_times
+from ..processes.symbols import symbols
 from ..restorers.infill import Infill
 from ..sampling import Settings
 from ..solvers import TOKEN_SOLVERS
@@ -129,9 +128,8 @@ def sample_tokens(
     denoiser: Denoiser = model.denoiser
     if settings.guidance != 1 and conditions.away:
         denoiser = GuidedLogits(denoiser, settings.guidance, conditions.away)
-    process = model.denoiser.process
-    assert isinstance(process, Categorical)
-    times = even_times(process.survival, settings.steps)
+    process = symbols(model.denoiser.process, "sampling of symbols")
+    times = process.grid(settings.steps)
     size = batch_size or batch_for(model.shape)
     batches = [range(start, min(start + size, first + num)) for start in range(first, first + num, size)]
     done = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,31 @@ from ..foundations.errors import UserError
 from ..latents.codec import WEIGHTS
 from ..model import MODEL, SYMBOLS, Card, Stored, option_checked, read
 from ..nn import NetworkSpec, build
-from ..processes.categorical import CATEGORICALS, Categorical
+from ..processes.named import SYMBOL_PROCESSES, masks
 from ..processes.survival import SURVIVALS
+from ..processes.symbols import Symbols
 from .denoisers import TokenDenoiser
 
 
 def num_symbols(codec_symbols: int, settings: ProcessSettings) -> int:
     """How many symbols a process has on data of so many: where it masks, one more."""
-    return codec_symbols + (settings.kind == "absorbing")
+    return codec_symbols + masks(settings.kind)
 
 
-def make_categorical(settings: ProcessSettings, symbols: int) -> Categorical:
+def make_symbols(settings: ProcessSettings, symbols: int) -> Symbols:
     """The process on symbols that settings name.
 
     Raises:
         UserError: an unknown process, survival or option.
     """
-    make = CATEGORICALS[settings.kind]
+    make = SYMBOL_PROCESSES[settings.kind]
     survival = option_checked("survival", settings.schedule, SURVIVALS[settings.schedule], settings.schedule_options)
-    return make(symbols, survival)
+    return option_checked("process", settings.kind, partial(make, symbols, survival), settings.options)
 
 
 def make_token_denoiser(network: nn.Module, spec: NetworkSpec, settings: ProcessSettings) -> TokenDenoiser:
     """The denoiser of symbols that settings describe around a network."""
-    return TokenDenoiser(network, make_categorical(settings, spec.symbols))
+    return TokenDenoiser(network, make_symbols(settings, spec.symbols))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,13 @@ from ..foundations.rng import subseed
 from ..losses.tokens import token_loss
 from ..model import GAUSSIAN, Card
 from ..nn import NetworkSpec, build
-from ..processes.categorical import CATEGORICALS, Categorical
-from ..processes.survival import SURVIVALS, steady_times
+from ..processes.named import MARGINAL, SYMBOL_PROCESSES, masks
+from ..processes.survival import SURVIVALS
+from ..processes.symbols import Symbols
 from ..solvers import TOKEN_SOLVERS
 from ..tokens.denoisers import TokenDenoiser
 from ..tokens.generate import sample_tokens
-from ..tokens.model import TokenModel, make_categorical, make_token_denoiser, num_symbols
+from ..tokens.model import TokenModel, make_symbols, make_token_denoiser, num_symbols
 from . import checkpoint
 from .batches import Batch, golden, items_at
 from .diffusion import Diffusion
@@ -36,6 +38,9 @@ from .trainee import Trainee
 
 _HELD_OUT = 1024
 _SHOWN = 16
+_CHECKED = 256  # items on which a process must end at its prior
+_FORGOTTEN = 0.01
+_COUNTED = 10_000  # items whose symbols are counted
 _OF_MASKS = ("first-hitting", "cached", "remasking", "confidence")  # solvers that ask for a mask
 
 
@@ -44,7 +49,7 @@ class TokenBatches:
     """Batches of tokens as a pure function of (seed, position); the attributes are those of `Batches`."""
 
     data: Dataset
-    process: Categorical
+    process: Symbols
     seed: int
     label_dropout: float = 0.0
     null_label: int = 0
@@ -65,7 +70,7 @@ class TokenBatches:
         )
         noise = self.process.draw(stream, self.data.shape, step=0)[0, 0]
         u = torch.from_numpy(golden(positions, self.seed)).to(self.device)
-        t, slope = steady_times(self.process.survival, u)
+        t, slope = self.process.times(u)
         return Batch(x0, t, noise, cond, factor=slope)
 
 
@@ -91,7 +96,9 @@ class Tokens(Diffusion):
     def of_symbols(self, config: Config, found: Parts, symbols: int) -> Prepared:
         """The parts of a data set of so many symbols, ready for training."""
         _names_checked(config)
-        process = make_categorical(config.process, num_symbols(symbols, config.process))
+        config = _law_measured(config, found.train, symbols)
+        process = make_symbols(config.process, num_symbols(symbols, config.process))
+        process.grid(config.sampling.steps)  # refuses more steps than a chain has, before any are trained
         settings, names, device = config.training, found.label_names, best_device()
 
         def batches(data: Dataset, seed: int, dropout: float) -> TokenBatches:
@@ -107,7 +114,15 @@ class Tokens(Diffusion):
         )
 
     def check(self, prepared: Prepared, *, force: bool) -> None:
-        """A process on symbols ends at its prior exactly: there is nothing to refuse."""
+        """A chain that does not forget its data would begin its samples where none of them can be."""
+        process, data = prepared.batches.process, prepared.batches.data
+        x0 = data.codec.encode(np.asarray(data.items[np.arange(min(_CHECKED, len(data)))]))
+        bits = process.prior_divergence(x0).double().mean().item() / math.log(2)
+        if bits > _FORGOTTEN and not force:
+            raise UserError(
+                f"this process ends {bits:.3g} bits a symbol from its prior, and {_FORGOTTEN} is the most that samples "
+                "do not show: use more steps (process.options.steps), a wider band, or --force"
+            )
 
     def rule(self, config: Config, prepared: Prepared) -> dict[str, Any]:
         return {"symbols": prepared.batches.process.num_symbols}
@@ -157,19 +172,31 @@ class TokenLooks:
         run.append({"kind": "texts", "items": items, "texts": texts, "seconds": time.perf_counter() - started})
 
 
+def _law_measured(config: Config, data: Dataset, symbols: int) -> Config:
+    """The settings with the law of the data's symbols, where the noise is to have it and nothing was said of it."""
+    process = config.process
+    if process.kind != MARGINAL or "law" in process.options:
+        return config
+    rows = np.linspace(0, len(data) - 1, min(len(data), _COUNTED)).astype(np.int64)
+    counts = np.bincount(data.codec.encode(np.asarray(data.items[rows])).flatten().numpy(), minlength=symbols) + 1.0
+    law = (counts / counts.sum()).tolist()
+    return config.model_copy(
+        update={"process": process.model_copy(update={"options": {**process.options, "law": law}})}
+    )
+
+
 def _names_checked(config: Config) -> None:
     """Refuses a name that no table has while nothing has been written."""
     if config.process.kind == GAUSSIAN:
         raise UserError(
-            "models of symbols need a process on symbols: set process.kind=absorbing or uniform, and process.schedule "
-            f"to one of {', '.join(SURVIVALS)}"
+            f"models of symbols need a process on symbols: set process.kind to one of {', '.join(SYMBOL_PROCESSES)}, "
+            f"and process.schedule to one of {', '.join(SURVIVALS)}"
         )
-    CATEGORICALS[config.process.kind]
+    SYMBOL_PROCESSES[config.process.kind]
     SURVIVALS[config.process.schedule]
     PRECISIONS[config.training.precision]
     TOKEN_SOLVERS[config.sampling.solver]
-    masks = CATEGORICALS[config.process.kind](2).mask is not None
-    if not masks and config.sampling.solver in _OF_MASKS:
+    if not masks(config.process.kind) and config.sampling.solver in _OF_MASKS:
         raise UserError(
             f"sampling.solver={config.sampling.solver} is for masked models, and process.kind={config.process.kind} "
             "has no mask: set sampling.solver=ancestral"

@@ -21,11 +21,12 @@ from torch import Tensor
 
 from ..denoisers import Denoiser
 from ..foundations.rng import Stream
-from ..processes.categorical import Categorical
-from ..processes.symbols import certain
+from ..processes.d3pm import D3PM
+from ..processes.symbols import Symbols, certain, symbols
 from .outcome import Outcome, below, near
 
-KEPT = (0.9, 0.7, 0.5, 0.3, 0.1)  # shares of the symbols that the noise has left as they were
+KEPT = (0.9, 0.7, 0.5, 0.3, 0.1)  # shares of the symbols that noise has not touched
+_FINE, _FEW = 64, 32  # steps of a grid, and items, that times are found on
 _CHANCE = 1e-3  # of a check that fails on a model that is right
 
 
@@ -34,7 +35,7 @@ class Surprise:
     """Equation (1) where noise has left a share of the symbols.
 
     Attributes:
-        kept: that share.
+        kept: that share, or the nearest that a grid of the process's times comes to.
         real: nats per hidden place of held-out items.
         stated: the entropy that the denoiser states of them.
         ratio: real/stated.
@@ -53,17 +54,16 @@ def surprises(denoiser: Denoiser, x0: Tensor, *, seed: int = 0, **cond: Any) -> 
     """Equation (1) at the levels `KEPT`.
 
     Args:
-        denoiser: of a categorical process.
+        denoiser: of a process on symbols.
         x0: held-out items, int64 (B, *).
         seed: of the noise.
         cond: conditions, passed to the denoiser.
     """
-    process = denoiser.process
-    assert isinstance(process, Categorical)
+    process = symbols(denoiser.process, "the surprise of symbols")
     stream = Stream(seed, torch.arange(len(x0), device=x0.device))
     found = []
     for i, kept in enumerate(KEPT):
-        t = torch.as_tensor(process.survival.time(torch.tensor(1 - kept, dtype=torch.float64)), device=x0.device)
+        t = _time(process, x0, kept)
         x = process.corrupt(x0, t, process.draw(stream, tuple(x0.shape[1:]), step=i)[0, 0])
         log_p = denoiser(x, t, **cond).double().log_softmax(-1)
         # Of a process without a mask nothing shows which symbols are noise: all places count.
@@ -91,18 +91,18 @@ def calibrated(denoiser: Denoiser, x0: Tensor, **cond: Any) -> Iterator[Outcome]
         )
 
 
-def end_of_noise(process: Categorical, x0: Tensor) -> Iterator[Outcome]:
+def end_of_noise(process: Symbols, x0: Tensor) -> Iterator[Outcome]:
     """Whether noise ends at the prior, on these data."""
     bits = process.prior_divergence(x0).double().mean().item() / math.log(2)
     yield below("q(x_1 | x_0) against the prior, bits a place", bits, 0.01, "more would be visible in bounds")
 
 
-def markov(process: Categorical, x0: Tensor, *, seed: int = 0) -> Iterator[Outcome]:
+def markov(process: Symbols, x0: Tensor, *, seed: int = 0) -> Iterator[Outcome]:
     """Noise in two steps is noise in one, and the way back through the bridge gives the forward law: by the share of
     symbols that are as they were."""
     stream = Stream(seed, torch.arange(len(x0), device=x0.device))
     one, two, three = (process.draw(stream, tuple(x0.shape[1:]), step=i)[0, 0] for i in range(3))
-    s, t = (process.survival.time(torch.tensor(1 - kept, dtype=torch.float64)).to(x0.device) for kept in (0.7, 0.3))
+    s, t = (_time(process, x0, kept) for kept in (0.7, 0.3))
     late = process.renoise(process.corrupt(x0, s, one), s, t, two)
     back = process.bridge(late, certain(x0, process.num_symbols), t, s, three)
     for name, x, when in (("forward in two steps", late, t), ("back through the bridge", back, s)):
@@ -144,6 +144,15 @@ def same_law(draw: Callable[[str], Tensor], exact: str, others: tuple[str, ...],
             limit,
             f"{int(real.sum())} degrees of freedom; one in {1 / _CHANCE:g} of equal laws is farther apart",
         )
+
+
+def _time(process: Symbols, x0: Tensor, kept: float) -> Tensor:
+    """The time, on a grid that the process has, at which so large a share of the symbols has not been touched: those
+    that are as they were, beyond what are so at the end by chance."""
+    grid = process.grid(process.num_steps if isinstance(process, D3PM) else _FINE)
+    shares = torch.stack([process.corrupt_law(x0[:_FEW], t).gather(-1, x0[:_FEW, ..., None]).mean() for t in grid])
+    untouched = (shares - shares[0]) / (1 - shares[0])
+    return grid[(untouched - kept).abs().argmin()].to(x0.device)
 
 
 def _counts(x: Tensor, symbols: int) -> Tensor:
