@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..foundations.rng import Stream, subseed
 from ..metrics.base import Scored
+from ..metrics.diversity import class_score_infinity
 from ..metrics.frechet import frechet, gaussian_frechet
 from ..metrics.kernel import mmd_squared
 from ..metrics.manifold import coverage, density, precision, recall
@@ -77,6 +78,40 @@ def equal_laws() -> Iterator[Outcome]:
         yield near(f"{name}, equal laws: mean", float(values.mean()) / error, 0.0, 4.0, "4 standard errors of the mean")
 
 
+def unequal_laws() -> Iterator[Outcome]:
+    """N(0, 1) against N(1, 1) on a line, where every discrepancy is known.
+
+    With m_k the k-th moment of each law, the cubic kernel has the mean m_3 m_3' + 3 m_2 m_2' + 3 m_1 m_1' + 1; the
+    Gaussian one (h^2/(h^2 + 2))^(1/2) exp(-d^2/2(h^2 + 2)) at a distance d of the means; and the mean of |X - Y| is
+    2 exp(-d^2/4)/sqrt(pi) + d erf(d/2).
+    """
+    shift, h = 1.0, 1.5
+    zero, moved = (0.0, 1.0, 0.0), (shift, 1 + shift**2, shift**3 + 3 * shift)
+
+    def cubic(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+        return a[2] * b[2] + 3 * a[1] * b[1] + 3 * a[0] * b[0] + 1
+
+    apart = 2 * math.exp(-(shift**2) / 4) / math.sqrt(math.pi) + shift * math.erf(shift / 2)
+    exact = {
+        "polynomial": cubic(moved, moved) + cubic(zero, zero) - 2 * cubic(moved, zero),
+        "gaussian": 2 * math.sqrt(h**2 / (h**2 + 2)) * (1 - math.exp(-(shift**2) / (2 * (h**2 + 2)))),
+        "energy": 2 * apart - 4 / math.sqrt(math.pi),
+    }
+    for kernel, truth in exact.items():
+        found = [
+            mmd_squared(normal(100, 1, i) + shift, normal(120, 1, i, "y"), kernel=kernel, bandwidth=h)
+            for i in range(_REPEATS)
+        ]
+        name = {"polynomial": "KID", "energy": "Energy distance"}.get(kernel, f"MMD, {kernel} kernel")
+        holds = sum(low <= truth <= high for low, high in (each.interval for each in found)) / len(found)
+        yield near(f"{name}, laws one apart: intervals that hold the true value", holds, 0.95, _POINTS, _RATE)
+        values = torch.tensor([each.value for each in found], dtype=torch.float64)
+        error = 4 * float(values.std()) / math.sqrt(len(found))
+        yield near(f"{name}, laws one apart: mean", float(values.mean()), truth, error, "4 standard errors of the mean")
+    pairs = [(normal(100, 1, i) + shift, normal(120, 1, i, "y")) for i in range(100)]
+    yield _holds("sliced Wasserstein, squared", [METRICS["sliced_wasserstein"](a, b) for a, b in pairs], shift**2)
+
+
 def intervals() -> Iterator[Outcome]:
     """Intervals of the other kinds against the mean of the value over many draws, or its mean given one sample."""
     x = [normal(120, 2, i) for i in range(200)]
@@ -88,6 +123,10 @@ def intervals() -> Iterator[Outcome]:
     pairs = [(normal(120, 6, i) * spread, normal(120, 6, i, "y") * spread) for i in range(200)]
     scored = [METRICS["vendi"](a, b) for a, b in pairs]
     yield _holds("Vendi score", scored, sum(s.value for s in scored) / len(scored))
+    asked = [((1.5 * normal(100, 3, i)).softmax(1), normal(100, 3, i, "y").softmax(1)) for i in range(200)]
+    many = (1.5 * normal(50_000, 3, 0, "many")).softmax(1)
+    scored = [class_score_infinity(a, b) for a, b in asked]
+    yield _holds("class score", scored, class_score_infinity(many, many[:100]).value)
     real = normal(150, 3, 0, "training")
     truth = authenticity(normal(20_000, 3, 0, "many"), real).value
     yield _holds(
