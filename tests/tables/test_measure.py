@@ -59,6 +59,17 @@ def test_below_chance_and_without_measures_the_verdicts_say_so(fresh: Measures) 
     assert verdicts(Measures(FIELDS, 1, 1, 1)) == ()
 
 
+def test_a_leak_is_what_simple_laws_do_not_show(fresh: Measures) -> None:
+    assert fresh.leak is False
+    near = replace(fresh.privacy.nearer, value=0.58, low=0.53, high=0.63)
+    found = replace(fresh, privacy=replace(fresh.privacy, nearer=near))
+    for value, leak in ((0.50, True), (0.54, False)):
+        beside = tuple(replace(one, nearer=replace(near, value=value)) for one in fresh.beside)
+        assert replace(found, beside=beside).leak is leak
+    assert replace(found, beside=()).leak is True
+    assert Measures(FIELDS, 1, 1, 1).leak is None
+
+
 def test_copies_and_independent_columns_fail_where_they_should() -> None:
     copies = measure(TRAIN, HELD, TRAIN[:100], CODEC, baselines=False)
     assert copies.privacy.nearer.value == 1

@@ -6,6 +6,9 @@ rows is as near to the ones as to the others, so that s = T / (T + H) on average
 
     share = (s / T) / (s / T + (1 - s) / H),       1/2 without a leak, 1 where training rows are copied.       (1)
 
+A law that was fitted to few training rows is nearer to them without holding any of them: a normal law for each species
+and sex of 287 penguins comes out at 0.54. What simple laws get, fitted to the same rows, is the measure beside it.
+
 Its error: with o_j the share of made rows that are nearest to real row j, a random choice of the T training rows among
 all M = T + H would give s the mean T / M and the variance
 

@@ -21,7 +21,7 @@ from ..metrics.table_c2st import c2st
 from ..metrics.table_columns import column_scores, mean_distance
 from ..metrics.table_impute import Imputed
 from ..metrics.table_pairs import associations
-from ..metrics.table_privacy import privacy
+from ..metrics.table_privacy import nearer_to_training, privacy
 from ..metrics.table_rows import Rows, some_of
 from ..metrics.table_utility import target_of, utility
 from .baselines import BASELINES
@@ -29,6 +29,7 @@ from .measures import Beside, Measures
 
 _MOST = 10_000  # rows of a sample that are compared
 _JUDGED = 5000  # rows of a sample that trees tell apart
+_NEAR = 2000  # rows of a simple law, and held-out ones, whose neighbours are searched
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -105,6 +106,7 @@ def measure(
                 None if pairs is None else pairs.difference,
                 tried(f"c2st of {title}", c2st, other[:_JUDGED], told, fields, seed=seed, floor=False),
                 tried(f"utility of {title}", utility, other, known, fresh, fields, target=target, seed=seed),
+                None if found.privacy is None else nearer_to_training(other[:_NEAR], known, fresh[:_NEAR], fields),
             )
             beside.append(one)
     return replace(found, beside=tuple(beside), refused=tried.refused)

@@ -26,6 +26,7 @@ class Beside:
     association_difference: Scored | None
     c2st: Scored | None
     utility: Utility | None
+    nearer: Scored | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ class Measures:
     def refusing(self, name: str, why: str) -> Measures:
         """With one more part that could not be measured."""
         return replace(self, refused={**self.refused, name: why})
+
+    @property
+    def leak(self) -> bool | None:
+        """Whether made rows are nearer to training rows than 1/2 and than any of the simple laws' rows, which hold no
+        row: the interval lies above. None where that was not measured."""
+        if self.privacy is None or self.privacy.nearer.low is None:
+            return None
+        return self.privacy.nearer.low > max([0.5, *(one.nearer.value for one in self.beside if one.nearer)])
 
     @property
     def numbers(self) -> tuple[Measured, ...]:
@@ -124,6 +133,7 @@ class Measures:
                     "association_difference": _json(one.association_difference),
                     "c2st": _json(one.c2st),
                     "utility": one.utility and _utility_json(one.utility),
+                    "nearer_to_training": _json(one.nearer),
                 }
                 for one in self.beside
             ],
