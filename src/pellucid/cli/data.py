@@ -1,4 +1,4 @@
-"""`pellucid data inspect` and `pellucid data builtin`."""
+"""`pellucid data inspect`, `pellucid data builtin` and `pellucid data dedup`."""
 
 from __future__ import annotations
 
@@ -128,4 +128,50 @@ def builtin_data(name: str | None = None, /, *, json: Annotated[bool, Parameter(
     for note in ds.notes:
         say(f"  note      {note}")
     say(f"  use it    --data {name}")
+    return 0
+
+
+def dedup_data(
+    path: Path,
+    /,
+    *,
+    out: Path,
+    ratio: float | None = None,
+    size: int | None = None,
+    channels: int | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Write a data set without its near-duplicates; the original is never touched.
+
+    Of a folder a csv lists all files, which to keep, and which one each other is like. Of a .npz, .npy, .csv or .txt
+    file a new one is written, with the first item of each group.
+
+    Parameters
+    ----------
+    path
+        A folder of pictures, or a .npz, .npy, .csv or .txt file.
+    out
+        A new file: .csv for a folder, else of the same kind.
+    ratio
+        How near near-duplicates are, in usual distances to the nearest item; found from the data if absent.
+    size
+        Side in pixels at which the pictures of a folder are compared.
+    channels
+        1 (grey) or 3 (colour).
+    json
+        Print as JSON.
+    """
+    from ..audit.dedup import dedup
+    from .console import say, say_json, steps_view
+
+    given = {"size": size, "channels": channels}
+    with steps_view("comparing") as update:
+        update(0, 1)
+        found = dedup(path, out, ratio=ratio, options={k: v for k, v in given.items() if v is not None})
+    if json:
+        say_json(found.to_json())
+        return 0
+    largest = f", the largest of {len(found.groups[0]):,}" if found.groups else ""
+    say(f"{found.num:,} items, {len(found.groups):,} groups of near-duplicates{largest}: {found.removed:,} removed")
+    say(f"written: {found.path}")
     return 0

@@ -73,6 +73,8 @@ def application() -> App:
     data.command("pellucid.cli.data:inspect_data", name="inspect", help=summary)
     summary = "List the built-in data sets, or say what one holds and how to get it."
     data.command("pellucid.cli.data:builtin_data", name="builtin", help=summary)
+    summary = "Write a data set without its near-duplicates: what is there often is memorised first."
+    data.command("pellucid.cli.data:dedup_data", name="dedup", help=summary)
     app.command(data)
     return app
 
@@ -118,4 +120,4 @@ def _one_line(error: CycloptsError) -> str:
 
 def _verb(arguments: list[str]) -> str:
     words = [word for word in arguments[:2] if not word.startswith("-")]
-    return " ".join(words[: 2 if words in (["data", "inspect"], ["data", "builtin"]) else 1]) + (" " if words else "")
+    return " ".join(words[: 2 if words[:1] == ["data"] else 1]) + (" " if words else "")
