@@ -34,6 +34,15 @@ def test_many_equal_items_do_not_hide_one_another() -> None:
     assert found.groups[0] == (3, *range(200, 350))
 
 
+def test_many_items_that_are_nearly_one_are_found_and_a_dense_part_is_none() -> None:
+    # Sixty of one item, so that all neighbours of each are repeats; and sixty that lie closer together than others do.
+    x = normal(400, 0)
+    whole = torch.cat([x, x[5] + 0.01 * normal(60, 1), 8 + 0.4 * normal(60, 2)])
+    found = find_duplicates(whole)
+    assert found.groups[0] == (5, *range(400, 460))
+    assert found.repeats[460:].max() == 1
+
+
 @pytest.mark.parametrize("dim", [2, 6, 30])
 def test_new_items_are_repeats_as_rarely_as_stated(dim: int) -> None:
     centres = 4 * normal(12, 9, dim)

@@ -9,8 +9,9 @@ duplicates where they are nearer than
 with s the median, over the neighbourhood, of items' distances to their nearest: by chance about one item in a thousand
 is taken for a repeat. d is found from the median of mu = d_2/d_1, whose law is P(mu > m) = m^-d (Facco et al.,
 "Estimating the Intrinsic Dimension of Datasets by a Minimal Neighborhood Information", 2017). A neighbourhood that
-consists of repeats itself has no scale to offer; there the whole set's median stands in. Near-duplicates of
-near-duplicates belong together.
+consists of repeats itself, s below rho^2 times the whole set's, has no scale to offer; there the set's stands in.
+(Below rho times it may be a dense part of the data, such as the ones among digits.) Near-duplicates of near-duplicates
+belong together.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def find_duplicates(items: Tensor, *, ratio: float | None = None) -> Duplicates:
     ratio = _ratio(found.distances) if ratio is None else ratio
     first = found.distances[:, 0]
     local, usual = first[found.indices].median(1).values, first.median()
-    scale = torch.where(local < ratio * usual, usual, local)
+    scale = torch.where(local < ratio**2 * usual, usual, local)
     group = connected(found.indices, found.distances < ratio * scale[:, None])
     return grouped(group[place.numpy()], ratio)
 

@@ -65,6 +65,11 @@ def audit(
     Raises:
         UserError: items of another shape than the model's, sides that overlap, or too few items.
     """
+    if model.card.codec.items.kind == "series":
+        raise UserError(
+            "an audit measures distances between items that have all of their values, and series with ends of their "
+            "own, or missing values, have not: train on windows of one length (data.length) to audit"
+        )
     follow = progress or (lambda what, done, total: None)
     held, notes = apart(model, train, held, allow_overlap)
     for name in statistics or ():
