@@ -48,6 +48,11 @@ def text(folder: Path) -> tuple[object, ...]:
     return ("--text", "J__n")
 
 
+def holes(folder: Path) -> tuple[object, ...]:
+    (folder / "holes.csv").write_text("species,body_mass_g\nAdelie,\n,4000\n")
+    return (folder / "holes.csv",)
+
+
 @dataclass(frozen=True)
 class Structure:
     """A kind of data and model.
@@ -82,6 +87,12 @@ GRID = {
         {"network.width": 16, "network.blocks": 1},
         no_denoiser("is a model of symbols") | {"compare": "texts, which have no samples in common"},
         text,
+    ),
+    "tables": Structure(
+        "table",
+        {"data.source": "penguins", "network.width": 16, "network.blocks": 1},
+        no_denoiser("is a model of tables") | {"verify": "checked on known laws"},
+        holes,
     ),
     "codes": Structure(
         "prior",

@@ -61,7 +61,6 @@ LINES: list[set[str]] = [
     {"tokens.made", "autoencoders.made", "series.made"},
     {"restoration.made"},
     {"train"},
-    {"tables.looks"},
     {"tables.impute"},
     {"tables.judge"},
     {"made_plain", "tables.made", "tables.filled"},

@@ -24,6 +24,7 @@ from .signal_sheet import signal_sheet
 from .survey import Survey, survey_folder
 from .table_codec import TableCodec
 from .table_inspect import columns_in_words, table_of
+from .table_looks import look_at
 from .tokens import TokenCodec
 
 _CAPTIONED = 96  # pixels: a picture over a caption is about so wide
@@ -176,7 +177,7 @@ def _ranges(ds: Dataset) -> tuple[tuple[float, float], ...]:
 def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = None) -> Image.Image:
     """About n items at one look: pictures in a grid, each over its caption where there are captions, else a row for
     each label where there are labels; points as a scatter plot of the first two columns (a histogram where there is
-    one); signals as curves, a panel for each class or channel.
+    one); signals as curves, a panel for each class or channel; tables column by column, all of their rows.
 
     The items are spread evenly over the data set, not taken from its start.
 
@@ -188,7 +189,7 @@ def contact_sheet(ds: Dataset, n: int = 64, *, captions: Sequence[str] | None = 
     if n < 1:
         raise ValueError(f"n must be >= 1, got {n}")
     if isinstance(ds.codec, TableCodec):
-        raise UserError("a table has no contact sheet: train one, and its page shows every column")
+        return Image.open(io.BytesIO(look_at(ds.codec, {"rows": np.asarray(ds.items[:])}))).convert("RGB")
     if isinstance(ds.codec, TokenCodec):
         raise UserError("texts have no contact sheet: their description quotes some of them")
     if isinstance(ds.codec, SignalCodec):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import resolve
+from ..data.table_looks import look_at
 from ..data.tables import write_rows
 from ..foundations.errors import UserError
 from ..made import new_folder
@@ -20,7 +21,6 @@ from ..train.prepare import open_split
 from ..train.run import CONFIG, Run
 from .generate import sample_rows, table_settings
 from .known import asked_cells
-from .looks import look_at
 from .model import TableModel
 
 

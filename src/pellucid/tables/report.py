@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..data.arrays import Dataset, evenly
 from ..data.table_codec import TableCodec
+from ..data.table_looks import look_at
 from ..foundations.errors import MissingExtra
 from ..foundations.measured import Measured
 from ..report import Evaluation, Section, Shown, Table, Text, Verdict
@@ -24,7 +25,6 @@ from ..train.run import Run
 from . import page
 from .generate import sample_rows
 from .judge import judge
-from .looks import look_at
 from .model import TableModel, load_table
 from .score import table_scores
 

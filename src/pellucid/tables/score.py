@@ -88,7 +88,7 @@ def table_scores(
     each, spread, log2 = torch.cat(nats), torch.cat(errors), math.log(2)
     return [
         Score(
-            method="bound",
+            method="variational bound",
             bits_per_dim=each.mean().item() / log2,
             over_items=each.std().item() / math.sqrt(len(each)) / log2 if len(each) > 1 else math.nan,
             of_estimator=spread.square().sum().sqrt().item() / len(each) / log2,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ..data.table_codec import TableCodec
-from ..data.table_schema import Field
+from .table_codec import TableCodec
+from .table_schema import Field
 
 Rows = NDArray[np.float64]
 _MOST_COLUMNS, _MOST_PAIRS, _MOST_BARS = 24, 4, 12
