@@ -31,6 +31,16 @@ def test_copies_of_training_rows_are_all_nearer_and_counted() -> None:
     assert found.repeats.value == 0
 
 
+def test_rows_that_say_next_to_nothing_are_no_copies() -> None:
+    train, held, made = rows(100, 0), rows(60, 1), rows(50, 2)
+    train[0, :2] = made[:5, :2] = np.nan
+    made[:5, 2] = train[0, 2]
+    assert equal_rows(made, train, FIELDS)[:5].tolist() == [1] * 5
+    assert privacy(made, train, held, FIELDS).copies.value == 0
+    made[5] = train[1]
+    assert privacy(made, train, held, FIELDS).copies.value == 1 / 50
+
+
 def test_a_share_of_copies_shows_as_such() -> None:
     """A share c of copies beside T training and H held-out rows: s = c + (1 - c) T/(T + H) on average."""
     num, held, c = 300, 100, 0.5

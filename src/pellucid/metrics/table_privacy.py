@@ -50,7 +50,8 @@ class Privacy:
         made, held: of each made and of each held-out row, ascending.
         nearer: (1).
         ratio: the median of `made` over the median of `held`: well below 1 where made rows sit on training rows.
-        copies, duplicates: the share of made and of held-out rows that equal a training row, cell for cell.
+        copies, duplicates: the share of made and of held-out rows that equal a training row, cell for cell, and of
+            which at least half of the cells are there: rows that say next to nothing are alike without being copied.
         repeats: the share of training rows that equal another one.
     """
 
@@ -106,7 +107,11 @@ def privacy(made: Rows, train: Rows, held: Rows, fields: Sequence[Field], *, see
     to_train, from_held = nearest_rows(some, train, fields)[0], nearest_rows(fresh, train, fields)[0]
     medians = [float(np.median(each)) for each in (to_train, from_held)]
     repeated = equal_rows(train, train, fields) > 1
-    copied, twice = (int((equal_rows(rows, train, fields) > 0).sum()) for rows in (made, held))
+    columns = modelled(fields)
+    copied, twice = (
+        int(((equal_rows(rows, train, fields) > 0) & (np.isnan(rows[:, columns]).mean(1) <= 0.5)).sum())
+        for rows in (made, held)
+    )
     ratio = medians[0] / medians[1] if medians[1] > 0 else math.nan
     return Privacy(
         np.sort(to_train),
