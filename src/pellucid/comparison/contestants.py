@@ -129,7 +129,7 @@ class Drawn:
 
 
 def draw(
-    model: Any, num: int, *, seed: int = 0, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+    model: Any, num: int, *, seed: int = 0, first: int = 0, label: Sequence[str | int] | None = None, **settings: Any
 ) -> Drawn:
     """Samples of a model with the calls of its networks counted.
 
@@ -185,7 +185,7 @@ def bounds(model: Any, data: Dataset, *, k: int, seed: int, progress: Progress |
 
 @singledispatch
 def samples_of(
-    model: Any, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+    model: Any, num: int, seed: int, first: int = 0, label: Sequence[str | int] | None = None, **settings: Any
 ) -> tuple[Any, Tensor | None]:
     """Samples in the data's own units, and the class that each was asked for.
 
@@ -242,7 +242,7 @@ def _(model: TableModel, data: Dataset, *, k: int, seed: int, progress: Progress
 
 @samples_of.register
 def _(
-    model: TableModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+    model: TableModel, num: int, seed: int, first: int = 0, label: Sequence[str | int] | None = None, **settings: Any
 ) -> tuple[Any, Tensor | None]:
     return model.decode(sample_rows(model, num, seed=seed, first=first, **settings)), None
 
@@ -264,7 +264,7 @@ def _(model: EnergyModel, data: Dataset, *, k: int, seed: int, progress: Progres
 
 @samples_of.register
 def _(
-    model: EnergyModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None
+    model: EnergyModel, num: int, seed: int, first: int = 0, label: Sequence[str | int] | None = None
 ) -> tuple[Any, Tensor | None]:
     return model.card.codec.decode(model.sample(num, seed=seed, first=first)), None
 
@@ -287,7 +287,7 @@ def _(model: TokenModel, data: Dataset, *, k: int, seed: int, progress: Progress
 
 @samples_of.register
 def _(
-    model: TokenModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+    model: TokenModel, num: int, seed: int, first: int = 0, label: Sequence[str | int] | None = None, **settings: Any
 ) -> tuple[Any, Tensor | None]:
     labels = conditions_for(model, Asked(label)).at(range(first, first + num)).get("label")
     made = sample_tokens(model, num, seed=seed, first=first, label=label, **settings)
@@ -327,7 +327,7 @@ def _(model: AutoencoderModel, data: Dataset, *, k: int, seed: int, progress: Pr
 
 @samples_of.register
 def _(
-    model: Model, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None, **settings: Any
+    model: Model, num: int, seed: int, first: int = 0, label: Sequence[str | int] | None = None, **settings: Any
 ) -> tuple[Any, Tensor | None]:
     made = sample(model, num, seed=seed, first=first, label=label, force=True, **settings)
     return model.decode(made), _on_cpu(labels_for(model, range(first, first + num), label))
@@ -335,7 +335,7 @@ def _(
 
 @samples_of.register
 def _(
-    model: AutoencoderModel, num: int, seed: int, first: int = 0, label: Sequence[int] | None = None
+    model: AutoencoderModel, num: int, seed: int, first: int = 0, label: Sequence[str | int] | None = None
 ) -> tuple[Any, Tensor | None]:
     if isinstance(model.network, Quantised):
         raise UserError("a code book has no law of its codes, and cannot be sampled")

@@ -237,7 +237,7 @@ def scatter(parts: Sequence[tuple[str, Any, dict[str, Any]]]) -> Image.Image:
         items = np.asarray(items)
         y = items[:, 1] if items.shape[1] > 1 else np.full(len(items), float(-height))
         axes.scatter(items[:, 0], y, label=name, **style)
-    axes.legend(loc="upper left", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return _drawn(canvas)
 
 

@@ -120,7 +120,7 @@ class Classes:
         shares: of each class by name.
     """
 
-    label: tuple[int, ...]
+    label: tuple[str, ...]
     shares: Mapping[str, float]
 
     @classmethod
@@ -138,7 +138,8 @@ class Classes:
         # Multiples of the golden ratio fill the line evenly, so that any number of samples has about these shares.
         places = np.modf(np.arange(1, _TURNS + 1) * ((5**0.5 - 1) / 2))[0]
         label = np.searchsorted(np.cumsum(shares), places, side="right").clip(max=len(names) - 1)
-        return cls(tuple(label.tolist()), dict(zip(names, shares.round(6).tolist(), strict=True)))
+        # By name: a class may be called 1, which is not the first one's number.
+        return cls(tuple(names[k] for k in label), dict(zip(names, shares.round(6).tolist(), strict=True)))
 
 
 def samples(

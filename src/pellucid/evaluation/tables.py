@@ -64,8 +64,8 @@ def numbers(found: Evaluated) -> Sheet:
             warned.setdefault(warning, []).append(title(each.name))
     notes = [f"{', '.join(names)}: {warning}." for warning, names in warned.items()]
     below = (
-        f"Of {found.features}. Real data: the same number between two halves of the real items; a model within its "
-        f"reach cannot be told from the data by that number. {' '.join(notes)}"
+        f"Compared are {found.features}. Real data: the same number between two halves of the real items; a model "
+        f"within its reach cannot be told from the data by that number. {' '.join(notes)}"
     )
     return Sheet("Metrics", head, rows, below)
 
