@@ -35,6 +35,7 @@ from .symbols import audit_symbols
 from .whole import audit
 
 _CLUMPS = 12
+_OURS = (JSON, "samples-*")  # what an audit, finished or not, leaves in its folder
 Progress = Callable[[str, int, int], None]
 
 
@@ -50,7 +51,8 @@ def place(run: Path, out: Path | None = None) -> Path:
     """
     if out is None:
         return run / FOLDER if (run / CONFIG).is_file() else Path(f"{FOLDER}-{run.resolve().name}")
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / JSON).is_file())):
+    ours = out.is_dir() and (not any(out.iterdir()) or any(next(out.glob(each), None) for each in _OURS))
+    if out.exists() and not ours:
         raise UserError(f"{out} holds something else than an audit, and nothing is overwritten: give another --out")
     return out
 
@@ -63,6 +65,7 @@ def audited(
     num: int = 1000,
     made: Tensor | None = None,
     items: int = 500,
+    statistics: Sequence[str] | None = None,
     shadows: Sequence[str | Path] = (),
     level: float | None = None,
     allow_overlap: bool = False,
@@ -79,6 +82,7 @@ def audited(
         num: samples.
         made: samples that are there already, in the scale of the data's codec.
         items: of each side, at most, in the test of membership.
+        statistics: of membership, by name; all that the kind of model has if absent.
         shadows: run folders of models that were trained on halves of the same items.
         level: false-alarm rate of the search for copies.
         allow_overlap: leave out held-out items that are in the training set too, in place of refusing.
@@ -105,7 +109,13 @@ def audited(
         made = contestant.codec.encode(np.asarray(drawn.items))
         settings |= drawn.settings
     sampled = time.perf_counter()
-    options: dict[str, Any] = {"items": items, "level": level, "allow_overlap": allow_overlap, "seed": seed}
+    options: dict[str, Any] = {
+        "items": items,
+        "statistics": statistics,
+        "level": level,
+        "allow_overlap": allow_overlap,
+        "seed": seed,
+    }
     options |= {"shadows": [Shadow.read(path) for path in shadows], "progress": progress}
     model = contestant.model
     run = audit_symbols if isinstance(model, TokenModel) else audit

@@ -17,6 +17,8 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
     samples
         How many samples a classifier judges.
     """
+    from ..audit.report import write
+    from ..audit.run import audited, place
     from ..config import nested, resolve
     from ..model import load
     from ..recipes import RECIPES
@@ -42,9 +44,15 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
     outcomes = list(verify_run(path, num_items=64, num_paths=8))
     model = load(path)
     keep(path, model.weights_hash, outcomes, cost_table(model, num_paths=8))
+    console().print("looking for memorised training items", markup=False)
+    made = model.card.codec.outward(judged.samples)
+    found = audited(path, made=made, items=150, statistics=("loss", "pia"), folder=place(path))
+    write(found, place(path))
     page = report_run(path, judgement=judged)
     say(judged.sentence())
     passed = sum(outcome.passed for outcome in outcomes)
+    for text in found["verdicts"].values():
+        say(text)
     say(f"{passed} of {len(outcomes)} checks passed; all of them, on more items: pellucid verify {path}")
     say(f"Report: {page}")
     return 0
