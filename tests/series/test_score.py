@@ -9,6 +9,7 @@ from pellucid import UserError
 from pellucid.config import ProcessSettings, SamplingSettings
 from pellucid.data.arrays import Dataset
 from pellucid.data.codecs import SignalCodec
+from pellucid.metrics.features import with_presence
 from pellucid.model import Card, Model, make_denoiser
 from pellucid.nn import NetworkSpec, build
 from pellucid.series.score import (
@@ -158,3 +159,13 @@ def test_series_of_several_lengths_are_scored_by_what_is_there():
     for measure in ("coverage", "crps", "pinball"):
         expected = sum(getattr(one, measure)().value for one in alone) / 2
         assert getattr(both, measure)().value == pytest.approx(expected)
+
+
+def test_lengths_alone_tell_series_apart():
+    """Equal values, ends that differ in a third of the series: a classifier sees that, and no more where they agree."""
+    x, y = noise(300, 1, 8), noise(300, 1, 8, seed=1)
+    x[::3, :, 5:] = torch.nan
+    assert 0.1 < discriminative(x, y).value < 0.25  # at best (1 - 2/3) / 2 = 1/6 of those that are held out
+    y[::3, :, 5:] = torch.nan
+    assert discriminative(x, y).value < 0.08
+    assert with_presence(x[:1]).tolist()[0][4:] == [x[0, 0, 4].item(), 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0]

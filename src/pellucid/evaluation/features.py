@@ -26,7 +26,7 @@ from ..foundations.errors import UserError
 from ..foundations.registry import Registry
 from ..metrics.classifier import Classifier, read_classifier, train_classifier
 from ..metrics.efficientnet import efficientnet
-from ..metrics.features import PCA, Features, Network, features_of, raw
+from ..metrics.features import PCA, Features, Network, features_of, raw, with_presence
 from ..metrics.inception import read_inception
 from ..train.checkpoint import weights_hash
 from .kept import key
@@ -135,10 +135,14 @@ def compared(found: Look, real: Tensor, made: Tensor) -> tuple[str, Callable[[Te
 
 
 def _raw(sight: Sight) -> Look:
+    if sight.held.codec.kind == "series":
+        return Look("raw", "the numbers themselves and which are there", with_presence)
     return Look("raw", "the numbers themselves", raw, as_it_is=True)
 
 
 def _pca(sight: Sight) -> Look:
+    if sight.held.codec.kind == "series":  # `compared` takes the principal components
+        return _raw(sight)
     real, _ = sight.held.fetch(np.arange(len(sight.held)))
     function = features_of(real, sight.num)[1]
     if not isinstance(function, PCA):

@@ -116,7 +116,7 @@ class Classes:
     """What samples are asked to be, so that their classes are as frequent as in the training items.
 
     Attributes:
-        label: class numbers, taken in turn.
+        label: names of classes, taken in turn.
         shares: of each class by name.
     """
 

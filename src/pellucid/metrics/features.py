@@ -20,6 +20,12 @@ def raw(x: Tensor) -> Tensor:
     return x.flatten(1)
 
 
+def with_presence(x: Tensor) -> Tensor:
+    """Series as rows, (N, C, L) to (N, 2 C L): their values, 0 where there is none (NaN), and which are there."""
+    flat = x.flatten(1)
+    return torch.cat([flat.nan_to_num(), (~flat.isnan()).to(flat)], dim=1)
+
+
 @dataclass(frozen=True, eq=False)
 class PCA:
     """The principal components of a real sample: (N, *) to (N, K), the data's units.

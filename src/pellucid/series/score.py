@@ -30,6 +30,7 @@ from ..foundations.errors import UserError
 from ..foundations.measured import Measured
 from ..foundations.rng import Stream, subseed
 from ..metrics.c2st import held_out_hits, perceptron
+from ..metrics.features import with_presence
 from ..model import Model
 from ..operators import Mask
 from ..restoration.restore import restore
@@ -91,16 +92,12 @@ def discriminative(made: Tensor, real: Tensor, *, seed: int = 0) -> Measured:
 
     Source: Yoon, Jarrett and van der Schaar, "Time-Series Generative Adversarial Networks", 2019, section 5.1.
     """
-    hits = held_out_hits(perceptron, _features(made), _features(real), seed).double()
+    whole = not bool(made.isnan().any() or real.isnan().any())
+    x, y = (each.flatten(1) if whole else with_presence(each) for each in (made.double(), real.double()))
+    hits = held_out_hits(perceptron, x, y, seed).double()
     accuracy, half = hits.mean().item(), 1.96 * (hits.var().item() / len(hits)) ** 0.5
     low, high = max(abs(accuracy - 0.5) - half, 0.0), abs(accuracy - 0.5) + half
     return Measured("discriminative_score", abs(accuracy - 0.5), low, high, len(hits), label="Discriminative score")
-
-
-def _features(x: Tensor) -> Tensor:
-    """What a classifier sees: all values, and where some have no value, which."""
-    flat = x.flatten(1).double()
-    return torch.cat([flat.nan_to_num(), flat.isnan().double()], 1) if bool(flat.isnan().any()) else flat
 
 
 @dataclass(frozen=True)
