@@ -122,7 +122,7 @@ def test_the_page_shows_what_was_measured(fresh: Measures, tmp_path) -> None:
     assert [section.title for section in told] == ["Columns", "What the model is worth", "Masked cells filled in"]
     page = _Words()
     page.feed(render(ReportData("t", numbers=fresh.numbers, verdicts=verdicts(fresh), sections=told)))
-    for word in ("x", "y", "k", "gaussian copula", "independent columns", f"{fresh.c2st.value:.3f} ("):
+    for word in ("x", "y", "k", "Gaussian copula", "independent columns", f"{fresh.c2st.value:.3f} ("):
         assert any(found.startswith(word) for found in page.words), word
     (tmp_path / "p.png").write_bytes(picture(fresh))
     with Image.open(tmp_path / "p.png") as image:

@@ -96,7 +96,7 @@ def measure(
     )
     beside = []
     for name, make in BASELINES.items() if baselines else ():
-        title = name.replace("_", " ")
+        title = name.replace("_", " ").replace("gaussian", "Gaussian")
         other = tried(title, make, known, fields, len(rows), seed=seed)
         if other is not None:
             pairs = tried(f"associations of {title}", associations, other, real, fields, seed=seed)

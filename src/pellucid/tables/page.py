@@ -132,8 +132,8 @@ def _sections(found: Mapping[str, Any]) -> Iterator[Section]:
     if found["imputed"]:
         told = Text(
             "Of each held-out row a third of the cells was masked, each in its turn, and drawn given the rest. Errors "
-            "are root mean squares in the column's units, of categories the share of wrong guesses; below, the same "
-            "of the column's mean or most frequent category, its median, and the five nearest training rows."
+            "are root mean squares in the column's units, of categories the share of wrong guesses; beside them, the "
+            "same of the column's mean or most frequent category, its median, and the five nearest training rows."
         )
         yield Section("Masked cells filled in", (told, _imputed(found["imputed"])))
     if found["refused"]:
