@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import evaluate
+from . import judging
 from .autoencoders.report import report_autoencoder
 from .classifiers.model import CLASSIFIER
 from .classifiers.report import report_classifier
@@ -38,7 +38,7 @@ _AGREEMENT = 0.95  # below it, the page says so
 _ACCURACY = 0.97
 
 
-def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None) -> Path:
+def report_run(path: str | Path, *, judgement: judging.Judgement | None = None) -> Path:
     """Writes report.html, report.json and MODEL_CARD.md from what is in the run folder, and returns the first.
 
     Pictures of the trained model are made where they are missing or older than its weights. Without a judgement, the
@@ -68,14 +68,14 @@ def report_run(path: str | Path, *, judgement: evaluate.Judgement | None = None)
     return page
 
 
-def judge_run(path: str | Path, num: int, *, progress: Callable[[int, int], None] | None = None) -> evaluate.Judgement:
+def judge_run(path: str | Path, num: int, *, progress: Callable[[int, int], None] | None = None) -> judging.Judgement:
     """Judges a run's model by a classifier trained on the run's own data."""
     run = Run.open(path)
     train_set, held = open_split(resolve([("", run.config)]).config)
-    return evaluate.judge(load(path), train_set, held, num, progress=progress)
+    return judging.judge(load(path), train_set, held, num, progress=progress)
 
 
-def _with_judgement(judged: evaluate.Judgement) -> Evaluation:
+def _with_judgement(judged: judging.Judgement) -> Evaluation:
     worst = min(judged.by_class.items(), key=lambda item: item[1].value)
     note = f"The weakest class is {worst[0]}: {100 * worst[1].value:.0f} % of {worst[1].count}."
     passed = judged.agreement.value >= _AGREEMENT and judged.accuracy.value >= _ACCURACY
@@ -84,7 +84,7 @@ def _with_judgement(judged: evaluate.Judgement) -> Evaluation:
     return Evaluation(numbers[:2], (verdict,), (), judged.timings)
 
 
-def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tuple[Shown, ...]:
+def _pictures(run: Run, model: Model, judged: judging.Judgement | None) -> tuple[Shown, ...]:
     """Samples by class and the way from noise to data."""
     folder = run.path / "samples"
     folder.mkdir(exist_ok=True)
@@ -129,7 +129,7 @@ def _pictures(run: Run, model: Model, judged: evaluate.Judgement | None) -> tupl
     return tuple(shown)
 
 
-def _final(model: Model, judged: evaluate.Judgement | None) -> tuple[Tensor, Tensor | None]:
+def _final(model: Model, judged: judging.Judgement | None) -> tuple[Tensor, Tensor | None]:
     classes = max(1, len(model.card.label_names))
     if judged is not None:
         order = torch.argsort(judged.labels, stable=True)
@@ -143,7 +143,7 @@ def _final(model: Model, judged: evaluate.Judgement | None) -> tuple[Tensor, Ten
 
 
 def _strip(model: Model, path: Path) -> None:
-    states = evaluate.denoising_strip(model)
+    states = judging.denoising_strip(model)
     looks, rows = states.shape[:2]
     by_row = states.transpose(0, 1).reshape(rows * looks, *states.shape[2:])
     scale = max(1, 48 // model.card.codec.items.shape[-1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pellucid import evaluate
+from pellucid import judging
 from pellucid.evaluation.judged import judged
 from pellucid.evaluation.result import read
 from pellucid.model import load
@@ -17,7 +17,7 @@ from pellucid.reporting import report_run
 def test_it_is_what_the_judge_finds(small_run: Path, parts: Any) -> None:
     found, judgement = judged(small_run, 60, items=4)
     model = load(small_run)
-    alone = evaluate.judge(model, *parts, num=60)
+    alone = judging.judge(model, *parts, num=60)
     # One seed gives one classifier and one set of samples. But the evaluation's are rounded to levels of grey, as they
     # are kept, and two of sixty that are hardly digits may look otherwise then.
     assert abs(judgement.agreement.value - alone.agreement.value) <= 2 / 60

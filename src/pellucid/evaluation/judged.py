@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..evaluate import Judgement
 from ..foundations.errors import UserError
 from ..foundations.measured import Measured, proportion
+from ..judging import Judgement
 from ..model import load
 from .evaluated import evaluated
 from .page import FOLDER, write

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pellucid.data.arrays import Dataset, split
 from pellucid.data.builtin import digits8
-from pellucid.evaluate import Judgement, denoising_strip, judge
 from pellucid.foundations.errors import UserError
 from pellucid.foundations.rng import subseed
+from pellucid.judging import Judgement, denoising_strip, judge
 from pellucid.model import Model
 
 from .small import untrained
