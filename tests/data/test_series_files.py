@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pellucid.cli.main import main
 from pellucid.data.codecs import SeriesCodec, SignalCodec, codec_from_json
 from pellucid.data.infer import ColumnKinds
 from pellucid.data.ragged import drawn_lengths, presence, presence_of
@@ -21,7 +22,7 @@ def table(tmp_path, text):
     return path
 
 
-LONG = """series,class,age,t,x,y
+LONG = """series,class,age,time,x,y
 a,up,3,0,1,5
 a,up,3,1,2,5.5
 b,down,4.5,0,9,
@@ -34,8 +35,8 @@ def test_a_csv_of_several_series(tmp_path):
     """Lengths of their own, a gap, classes, and a covariate that is asked for by name."""
     found = open_series(table(tmp_path, LONG), GAPS, conditions=ColumnKinds({"age": "vector"}))
     nan = np.nan
-    np.testing.assert_array_equal(found.items[0], [[0, 1, nan], [1, 2, nan], [5, 5.5, nan]])
-    np.testing.assert_array_equal(found.items[1], [[0, 1, 2], [9, 8, 7], [nan, 6, 6.5]])
+    np.testing.assert_array_equal(found.items[0], [[1, 2, nan], [5, 5.5, nan]])
+    np.testing.assert_array_equal(found.items[1], [[9, 8, 7], [nan, 6, 6.5]])
     assert (found.label_names, found.labels.tolist()) == (("down", "up"), [1, 0])
     (age,) = found.columns
     assert age.part.kind == "vector"
@@ -95,14 +96,13 @@ def test_arrays_that_end_in_nan(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (LONG, r"at t 0 of series 'b', column 'y': a value is missing"),
+        (LONG, r"at time 0 of series 'b', column 'y': a value is missing"),
         ("series,x\na,1\na,\nb,2\n", r"line 3 of series 'a', column 'x': a value is missing"),
-        ("series,t,x,kind\na,0,1,p\na,1,2,q\nb,0,3,q\n", r"line 3, column 'kind': 'q', where this series has 'p'"),
+        ("series,step,x,kind\na,0,1,p\na,1,2,q\nb,0,3,q\n", r"line 3, column 'kind': 'q', where this series has 'p'"),
     ],
 )
 def test_what_is_refused_by_its_place(tmp_path, text, words):
-    text = text.replace(",t,", ",step,") if "age" not in text else text.replace(",t,", ",time,")
-    with pytest.raises(UserError, match=words.replace("at t 0", "at time 0")):
+    with pytest.raises(UserError, match=words):
         open_series(table(tmp_path, text), PLAIN)
 
 
@@ -136,3 +136,22 @@ def test_presence():
     there = presence_of(torch.tensor([2, 0]), (2, 3))
     assert there.tolist() == [[[1, 1, 0]] * 2, [[0, 0, 0]] * 2]
     assert presence(torch.tensor([1.0, torch.nan])).tolist() == [1, 0]
+
+
+def test_inspected_from_the_command_line(tmp_path, capsys):
+    def ended(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main(["data", "inspect", str(table(tmp_path, LONG)), *arguments])
+        return end.value.code, capsys.readouterr()
+
+    code, shown = ended("--series", "--missing", "--sheet", str(tmp_path / "sheet.png"))
+    assert code == 0
+    for words in ("2 items of shape 2x3", "down 1, up 1", "series of 2 to 3 steps", "1 values within the series"):
+        assert words in shown.out
+    assert (tmp_path / "sheet.png").is_file()
+    code, shown = ended("--series")
+    assert code == 2
+    assert "at time 0 of series 'b', column 'y': a value is missing" in shown.err
+    code, shown = ended("--missing")
+    assert code == 2
+    assert "give --series too" in shown.err

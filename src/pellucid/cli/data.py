@@ -18,6 +18,9 @@ def inspect_data(
     labels: str | None = None,
     sheet: Path | None = None,
     schema: Path | None = None,
+    series: Annotated[bool, Parameter(negative="")] = False,
+    length: int | None = None,
+    missing: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Show what a data set holds: counts, sizes, labels, what would be left out and why, and a contact sheet.
@@ -37,19 +40,33 @@ def inspect_data(
     schema
         Of a table: where to write what its columns are, a new .yaml file to edit and to train with: pellucid train
         table DATA --config FILE.
+    series
+        Read it as time series, as the recipe signals does: a .csv, .ts, .npy or .npz file, or a folder of .npy files.
+    length
+        Of a series in a .csv: steps of the windows into which it is cut.
+    missing
+        Of series: values may be missing.
     json
         Print as JSON.
     """
-    from ..data.inspect import contact_sheet, inspect
+    from ..data.inspect import contact_sheet, describe, inspect
+    from ..data.series_files import SeriesReading, open_series
     from ..data.table_inspect import columns_in_words, table_of, write_schema
     from ..foundations.errors import UserError
     from .console import say, say_json, steps_view
 
     if sheet is not None and sheet.exists():
         raise UserError(f"{sheet} exists, and nothing is overwritten: give another name")
-    with steps_view("reading") as update:
-        given = {"size": size, "channels": channels, "labels": labels}
-        found = inspect(path, progress=update, **{k: v for k, v in given.items() if v is not None})
+    if not series and (length is not None or missing):
+        raise UserError("--length and --missing are of series: give --series too")
+    if series and (size is not None or channels is not None):
+        raise UserError("--size and --channels are of pictures: leave them out, or leave out --series")
+    if series:
+        found = describe(open_series(path, SeriesReading(length, missing), labels=labels), path)
+    else:
+        with steps_view("reading") as update:
+            given = {"size": size, "channels": channels, "labels": labels}
+            found = inspect(path, progress=update, **{k: v for k, v in given.items() if v is not None})
     values: dict[str, Any] = found.to_json()
     if schema is not None:
         table = table_of(path)
