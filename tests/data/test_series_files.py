@@ -146,7 +146,7 @@ def test_inspected_from_the_command_line(tmp_path, capsys):
 
     code, shown = ended("--series", "--missing", "--sheet", str(tmp_path / "sheet.png"))
     assert code == 0
-    for words in ("2 items of shape 2x3", "down 1, up 1", "series of 2 to 3 steps", "1 values within the series"):
+    for words in ("2 items of shape 3x3", "down 1, up 1", "series of 2 to 3 steps", "1 values within the series"):
         assert words in shown.out
     assert (tmp_path / "sheet.png").is_file()
     code, shown = ended("--series")
