@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from pellucid.audit.verbatim import at_of, verbatim
+from pellucid.audit.verbatim import among_fresh, at_of, unknown, verbatim
 from pellucid.metrics.runs import longest_runs, shared_runs
 
 
@@ -61,3 +62,21 @@ def test_a_model_that_repeats_its_training_texts_is_found() -> None:
     assert found.chance < 1e-8  # 0.8^100 without putting back
     assert "It repeats its training set" in found.sentence(True)
     assert at_of(texts[5:8], texts[:320]).tolist() == [5, 6, 7]
+
+
+def test_rows_with_what_is_missing_are_equal_where_the_same_is_missing() -> None:
+    known = np.array([[1.0, np.nan], [0.0, 2.5]])
+    assert unknown(np.array([[1.0, np.nan], [-0.0, 2.5], [1.0, 1.0], [1.2, np.nan]]), known).tolist() == [2, 3]
+
+
+def test_samples_that_are_known_wholes_pass_and_those_beside_one_are_flagged() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, held, new = (torch.randn(num, 6, generator=generator) for num in (400, 199, 50))
+    made = torch.cat([new, train[:10], train[10:20] + 0.01])
+    fresh = unknown(made.numpy(), train.numpy(), held.numpy())
+    assert fresh.tolist() == [*range(50), *range(60, 70)]
+    found = among_fresh((made, train, held), fresh, level=0.01, seed=0)
+    assert set(found.flagged.tolist()) >= set(range(60, 70))
+    assert not set(found.flagged.tolist()) & set(range(50, 60))
+    assert found.nearest[60:].tolist() == list(range(10, 20))
+    assert len(found.p) == 70

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from pellucid.data.arrays import Dataset, item_hashes, sides
+from pellucid.data.builtin import BUILTIN
 from pellucid.data.canaries import marked, plant
 from pellucid.data.codecs import ImageCodec, PointsCodec, SignalCodec
 from pellucid.data.halves import inclusions
+from pellucid.data.table_codec import TableCodec
 from pellucid.data.tokens import TokenCodec
 from pellucid.foundations.errors import UserError
 
@@ -68,6 +70,19 @@ def test_a_marked_row_has_values_of_others_and_is_none_of_them() -> None:
     assert all(np.isin(found[:, column], ds.items[:, column]).all() for column in range(4))
     # Four values of one item by chance: 300 times 300^-3.
     assert not np.isin(item_hashes(found), item_hashes(ds.items)).any()
+
+
+def test_rows_of_a_table_have_cells_of_others_and_stay_rows_of_it() -> None:
+    ds = BUILTIN["penguins"]()
+    assert isinstance(ds.codec, TableCodec)
+    found, cells = (ds.codec.unpack(np.asarray(each.items)) for each in (marked(ds, ds, "twin"), ds))
+    for column in range(cells.shape[1]):
+        there = set(np.nan_to_num(cells[:, column], nan=-1.0).tolist())
+        assert set(np.nan_to_num(found[:, column], nan=-1.0).tolist()) <= there
+    assert (np.nan_to_num(found, nan=-1.0) != np.nan_to_num(cells, nan=-1.0)).any(1).mean() > 0.99
+    train, _, facts = plant(ds, *sides(ds, 0.2), 3)
+    counts = Counter(item_hashes(train.items).tolist())
+    assert [counts[int(each["hash"], 16)] for each in facts] == [1, 10, 100]
 
 
 def test_too_few_held_out_items_are_told() -> None:

@@ -26,7 +26,7 @@ exchangeable for a model that does not know its training items, also where its i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -81,6 +81,10 @@ class Copies:
     nearer: Measured
     control: Measured | None
     crowded: bool
+
+    def among(self, kept: Tensor) -> Copies:
+        """The same by the indices of a larger set, of which the training items are those at `kept`, (T,)."""
+        return replace(self, nearest=kept[self.nearest])
 
     @property
     def chance(self) -> float:

@@ -16,6 +16,9 @@ from ..latents.codec import as_trained
 from ..likelihood import token_nelbo
 from ..metrics.base import order
 from ..model import Model
+from ..score import Score
+from ..tables.model import TableModel
+from ..tables.score import table_scores
 from ..tokens.model import TokenModel
 from .membership import STATISTICS, membership_scores
 
@@ -26,23 +29,24 @@ _ROWS = 128
 Progress = Callable[[int, int], None]
 
 
+Audited = Model | TokenModel | TableModel
+
+
 def some(data: Dataset, num: int, seed: int) -> Dataset:
     """At most so many items, at random."""
     return data.subset(np.sort(order(len(data), subseed(seed, "items"), data.name)[:num].numpy()))
 
 
-def statistics_of(model: Model | TokenModel) -> tuple[str, ...]:
+def statistics_of(model: Audited) -> tuple[str, ...]:
     """The names of the statistics that a kind of model has."""
-    return (LOSS,) if isinstance(model, TokenModel) else tuple(STATISTICS)
+    return tuple(STATISTICS) if isinstance(model, Model) else (LOSS,)
 
 
-def scored(
-    model: Model | TokenModel, data: Dataset, statistic: str = LOSS, *, progress: Progress | None = None
-) -> Tensor:
+def scored(model: Audited, data: Dataset, statistic: str = LOSS, *, progress: Progress | None = None) -> Tensor:
     """A statistic of each item, asked for as it was learned: (N,), float64, higher for members.
 
     Args:
-        model: of numbers or of symbols.
+        model: of numbers, of symbols or of rows.
         data: items in the codec of the model's own.
         statistic: a name among `statistics_of`.
         progress: called with items done and in all.
@@ -50,10 +54,20 @@ def scored(
     parts = []
     for start in range(0, len(data), _ROWS):
         part = data.subset(np.arange(start, min(start + _ROWS, len(data))))
-        parts.append(_of_symbols(model, part) if isinstance(model, TokenModel) else _of_numbers(model, part, statistic))
+        if isinstance(model, TableModel):
+            parts.append(-_each(table_scores(model, part, evaluations=_TIMES)[0]))
+        elif isinstance(model, TokenModel):
+            parts.append(_of_symbols(model, part))
+        else:
+            parts.append(_of_numbers(model, part, statistic))
         if progress is not None:
             progress(min(start + _ROWS, len(data)), len(data))
     return torch.cat(parts)
+
+
+def _each(score: Score) -> Tensor:
+    assert score.each is not None
+    return score.each.double()
 
 
 def _of_numbers(model: Model, data: Dataset, statistic: str) -> Tensor:

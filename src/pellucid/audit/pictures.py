@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.codecs import Codec
 from ..data.grid import picture_grid
+from ..data.table_codec import TableCodec
 from ..data.tokens import TokenCodec
 from .copies import Copies
 
@@ -86,6 +87,8 @@ def in_words(item: NDArray[Any], codec: Codec) -> str:
     """An item that is no picture, in a line."""
     if isinstance(codec, TokenCodec):
         return codec.texts(item[None])[0]
+    if isinstance(codec, TableCodec):
+        return ", ".join(codec.rows(item[None])[0])
     values = item.reshape(-1)
     more = ", ..." if len(values) > _NUMBERS else ""
     return ", ".join(f"{value:.4g}" for value in values[:_NUMBERS].tolist()) + more

@@ -160,7 +160,7 @@ def _copies(values: Mapping[str, Any]) -> Iterator[Block]:
             ("held-out items", f"{_digits(whole['held_rate']['value'])} %", beside, held, _percent(beside, held)),
         )
         yield Table(
-            "Samples that are a known item, symbol by symbol",
+            "Samples that are a known item as a whole",
             ("", "share of samples", "distinct ones that came out", "of", "share of them"),
             counts,
         )

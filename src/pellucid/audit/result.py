@@ -137,7 +137,7 @@ class Audit:
         return " ".join(told)
 
     def _reach(self, copies: Copies) -> str:
-        if self.verbatim is None:
+        if self.verbatim is None or "rows" in self.copies:
             share = f"{copies.reach:.2g} of the mean distance to the nearest {NEIGHBOURS}"
             return f"whose nearest training item is at less than {share}"
         longest = (NEIGHBOURS - copies.reach) / (copies.reach * (NEIGHBOURS - 1)) - 1  # see `symbols`

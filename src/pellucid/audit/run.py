@@ -23,18 +23,22 @@ from ..evaluation.page import FOLDER as SAMPLES
 from ..evaluation.scale import same_scale
 from ..evaluation.subject import samples, subject
 from ..foundations.errors import UserError
-from ..model import Model, label_ids
+from ..model import label_ids
+from ..tables.model import TableModel
 from ..tokens.model import TokenModel
 from ..train.prepare import open_split
 from ..train.run import CONFIG
+from .members import Audited
 from .pictures import as_items, draw_clumps, draw_groups, draw_pairs, pairs_of
 from .report import FOLDER, JSON
 from .result import Audit
+from .rows import audit_rows
 from .shadows import Shadow
 from .symbols import audit_symbols
 from .whole import audit
 
 _CLUMPS = 12
+_WAYS: dict[type, Callable[..., Audit]] = {TokenModel: audit_symbols, TableModel: audit_rows}
 _OURS = (JSON, "samples-*")  # what an audit, finished or not, leaves in its folder
 Progress = Callable[[str, int, int], None]
 
@@ -118,7 +122,7 @@ def audited(
     }
     options |= {"shadows": [Shadow.read(path) for path in shadows], "progress": progress}
     model = contestant.model
-    run = audit_symbols if isinstance(model, TokenModel) else audit
+    run = next((way for kind, way in _WAYS.items() if isinstance(model, kind)), audit)
     found = run(model, ours, others, made=made, **options)
     ended = time.perf_counter()
     rows = (as_items(made, contestant.codec), _rows(ours), _rows(others))
@@ -146,7 +150,7 @@ def _suits(contestant: Contestant) -> None:
         UserError: with the reason.
     """
     model = contestant.model
-    if not isinstance(model, Model | TokenModel):
+    if not isinstance(model, Audited):
         raise UserError(
             f"{contestant.name} is of a kind ({kind_of(model)}) that has no audit: membership is told from the errors "
             "of a denoiser, and it has none. Audit a diffusion model or a model of symbols"

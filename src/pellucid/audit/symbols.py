@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.arrays import Dataset
 from ..metrics.runs import longest_runs, shared_runs
 from ..tokens.generate import sample_tokens
 from ..tokens.model import TokenModel
-from .copies import Copies, find_copies
+from .copies import Copies
 from .duplicates import grouped
 from .result import Audit
 from .search import Found
 from .shadows import Shadow
-from .verbatim import at_of, row_keys, verbatim
+from .verbatim import among_fresh, at_of, row_keys, unknown, verbatim
 from .whole import apart, canaries_of, level_for, membership_curves
 
 RUNS = "longest run"
@@ -55,10 +53,11 @@ def audit_symbols(
     whole = verbatim(ours, first, second)
     copies: dict[str, Copies] = {}
     lengths = (second != 0).sum(1)
-    fresh = np.flatnonzero(~np.isin(row_keys(ours), row_keys(np.concatenate([first, second]))))
+    fresh = unknown(ours, first, second)
     if np.median(lengths) >= _LONG and len(fresh) >= _FEWEST:
         notes += told
-        copies[RUNS] = _runs(ours, fresh, first, second, level=level, seed=seed)
+        one, two, three = (torch.from_numpy(np.asarray(rows, np.int64)) for rows in (ours, first, second))
+        copies[RUNS] = among_fresh((one, two, three), fresh, level=level, seed=seed, search=_by_runs)
         known, few = second[: len(ours)], [n for n in _LENGTHS if n <= int(lengths.max())]
         overlap = tuple((n, shared_runs(ours, first, n), shared_runs(known, first, n)) for n in few)
         whole = replace(whole, overlap=overlap)
@@ -78,33 +77,6 @@ def audit_symbols(
         canaries,
         tuple(notes),
         model.weights_hash,
-    )
-
-
-def _runs(
-    ours: NDArray[Any], fresh: NDArray[np.int64], first: NDArray[Any], second: NDArray[Any], *, level: float, seed: int
-) -> Copies:
-    """Copies by the longest run in common, among samples that are no known text as a whole.
-
-    A held-out text is none of the training set by the way the two were parted; so that samples are judged by what holds
-    for held-out texts, those that are a known text are left to `verbatim`, and pass here.
-    """
-    sides = (torch.from_numpy(np.asarray(rows, np.int64)) for rows in (ours[fresh], first, second))
-    found = find_copies(*sides, level=level, seed=seed, search=_by_runs)
-    at = torch.from_numpy(fresh)
-
-    def everywhere(values: Tensor, absent: float) -> Tensor:
-        return torch.full((len(ours),), absent, dtype=values.dtype).index_put((at,), values)
-
-    return replace(
-        found,
-        ratios=everywhere(found.ratios, torch.inf),
-        p=everywhere(found.p, 1.0),
-        nearest=everywhere(found.nearest, 0),
-        nearest_held=everywhere(found.nearest_held, 0),
-        distance=everywhere(found.distance, 1.0),
-        distance_held=everywhere(found.distance_held, 1.0),
-        flagged=at[found.flagged],
     )
 
 

@@ -12,14 +12,18 @@ T and H the distinct texts of both sides, however frequent each of them is: freq
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
+from torch import Tensor
 
 from ..foundations.measured import Measured, proportion
+from .copies import Copies, find_copies
+from .search import Search, neighbours
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ def verbatim(made: NDArray[Any], train: NDArray[Any], held: NDArray[Any]) -> Ver
 
 def row_keys(rows: NDArray[Any]) -> NDArray[Any]:
     """Each row as one comparable value, (N,)."""
-    flat = np.ascontiguousarray(rows.reshape(len(rows), -1).astype(np.int64))
+    flat = rows.reshape(len(rows), -1)
+    # One pattern of bits for 0 and for -0, and one for all that is missing.
+    flat = np.where(np.isnan(flat), np.inf, flat) + 0.0 if flat.dtype.kind == "f" else flat.astype(np.int64)
+    flat = np.ascontiguousarray(flat)
     return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1])))[:, 0]
 
 
@@ -85,3 +92,45 @@ def at_of(rows: NDArray[Any], known: NDArray[Any]) -> NDArray[np.int64]:
     ours = row_keys(rows)
     found: NDArray[np.int64] = first[np.searchsorted(keys, ours[np.isin(ours, keys)])]
     return found
+
+
+def unknown(rows: NDArray[Any], *known: NDArray[Any]) -> NDArray[np.int64]:
+    """The indices of rows that are none of the known ones."""
+    return np.flatnonzero(~np.isin(row_keys(rows), row_keys(np.concatenate(known))))
+
+
+def among_fresh(
+    sides: tuple[Tensor, Tensor, Tensor],
+    fresh: NDArray[np.int64],
+    *,
+    level: float,
+    seed: int,
+    search: Search = neighbours,
+) -> Copies:
+    """Copies among the samples, (N, *), that are no known item as a whole; the others are left to `verbatim`.
+
+    A held-out item is none of the training set by the way the two were parted. So that samples are judged by what holds
+    for held-out ones, those that are a known item pass here.
+
+    Args:
+        sides: samples, training and held-out items, as of `find_copies`.
+        fresh: the indices of samples that are no known item.
+        level, seed, search: as of `find_copies`.
+    """
+    made, train, held = sides
+    at = torch.from_numpy(fresh)
+    found = find_copies(made[at], train, held, level=level, seed=seed, search=search)
+
+    def everywhere(values: Tensor, absent: float) -> Tensor:
+        return torch.full((len(made),), absent, dtype=values.dtype).index_put((at,), values)
+
+    return replace(
+        found,
+        ratios=everywhere(found.ratios, 1.0),
+        p=everywhere(found.p, 1.0),
+        nearest=everywhere(found.nearest, 0),
+        nearest_held=everywhere(found.nearest_held, 0),
+        distance=everywhere(found.distance, 1.0),
+        distance_held=everywhere(found.distance_held, 1.0),
+        flagged=at[found.flagged],
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,12 +13,11 @@ from ..data.canaries import marked
 from ..foundations.errors import UserError
 from ..generate import sample
 from ..model import Model
-from ..tokens.model import TokenModel
 from .canaries import Canaries, copies_of
 from .copies import LEVEL, find_copies
 from .duplicates import find_duplicates
 from .extraction import extract
-from .members import LOSS, scored, some, statistics_of
+from .members import LOSS, Audited, scored, some, statistics_of
 from .membership import STATISTICS, membership
 from .result import FINDINGS, Audit
 from .roc import Curve
@@ -90,7 +88,7 @@ def audit(
     if pictures and min(x.shape[2:]) >= 8:
         follow("comparing at every shift", 0, 1)
         copies["shifted"] = find_copies(made, x[kept], y, level=level, seed=seed, search=shifted)
-    copies = {name: replace(each, nearest=kept[each.nearest]) for name, each in copies.items()}
+    copies = {name: each.among(kept) for name, each in copies.items()}
     first = next(iter(copies.values()))
     curves = membership_curves(model, train, held, statistics, shadows, items=items, seed=seed, progress=progress)
     return Audit(
@@ -118,7 +116,7 @@ def level_for(level: float | None, held: int) -> tuple[float, list[str]]:
     return least, [f"{held} held-out items state false-alarm rates down to {100 * least:.2g} % only"]
 
 
-def apart(model: Model | TokenModel, train: Dataset, held: Dataset, allow: bool) -> tuple[Dataset, list[str]]:
+def apart(model: Audited, train: Dataset, held: Dataset, allow: bool) -> tuple[Dataset, list[str]]:
     """The held-out items that are not in the training set, and what is to be told of the others.
 
     Raises:
@@ -144,7 +142,7 @@ def apart(model: Model | TokenModel, train: Dataset, held: Dataset, allow: bool)
 
 
 def membership_curves(
-    model: Model | TokenModel,
+    model: Audited,
     train: Dataset,
     held: Dataset,
     statistics: Sequence[str] | None,
@@ -176,7 +174,7 @@ def membership_curves(
 
 
 def canaries_of(
-    model: Model | TokenModel, train: Dataset, held: Dataset, copied: Tensor, *, items: int, seed: int
+    model: Audited, train: Dataset, held: Dataset, copied: Tensor, *, items: int, seed: int
 ) -> Canaries | None:
     """What became of the canaries that the model's card tells of; None where the training items have none.
 

@@ -6,7 +6,7 @@ beside what it makes of twins that it never saw (Carlini et al., "The Secret Sha
 
     pictures  a block of random black and white pixels in a corner
     signals   a stretch of random jumps
-    points    each value that of another item: a row that is nowhere
+    points    each value that of another item: a row that is nowhere; so of tables, cell by cell
     tokens    a string of random symbols, as long as the item's text
 
 All is a function of the items' own bytes, so that a run that goes on has the same canaries.
@@ -25,6 +25,7 @@ from ..foundations.errors import UserError
 from ..foundations.rng import subseed
 from .arrays import Dataset, item_hashes
 from .rows import pick
+from .table_codec import TableCodec
 
 REPEATS = (1, 10, 100)
 _LEFT = 20  # held-out items that must be left to compare with
@@ -81,12 +82,14 @@ def marked(source: Dataset, items: Dataset, purpose: str) -> Dataset:
         items: to mark.
         purpose: another one gives other marks.
     """
-    mark = _MARKS[items.codec.kind]
+    mark, codec = _MARKS[items.codec.kind], items.codec
     found = np.array(items.items[np.arange(len(items))])
     pool = np.asarray(source.items[np.arange(len(source))])
+    if isinstance(codec, TableCodec):
+        found, pool = codec.unpack(found), codec.unpack(pool)
     for row, hashed in enumerate(item_hashes(items.items)):
         found[row] = mark(found[row], pool, np.random.RandomState(subseed(int(hashed), purpose) % 2**32))
-    return replace(items, items=found)
+    return replace(items, items=codec.pack(found) if isinstance(codec, TableCodec) else found)
 
 
 def _picture(item: NDArray[Any], pool: NDArray[Any], random: np.random.RandomState) -> NDArray[Any]:
@@ -114,4 +117,4 @@ def _string(item: NDArray[Any], pool: NDArray[Any], random: np.random.RandomStat
 
 
 Mark = Callable[[NDArray[Any], NDArray[Any], np.random.RandomState], NDArray[Any]]
-_MARKS: dict[str, Mark] = {"image": _picture, "signal": _signal, "points": _point, "tokens": _string}
+_MARKS: dict[str, Mark] = {"image": _picture, "signal": _signal, "points": _point, "table": _point, "tokens": _string}
