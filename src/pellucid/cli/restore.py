@@ -49,15 +49,16 @@ def restore(
     """Restore damaged files with a trained model.
 
     Pictures of any size and .npy arrays; a larger picture than the model's is restored by tiles that agree. A colour
-    picture goes through a grey model channel by channel, a grey one through a colour model and back to grey. Ends with
-    0 where all files were restored, 1 where some were, 2 where none.
+    picture goes through a grey model channel by channel, a grey one through a colour model and back to grey. Of tables,
+    the empty cells of csv files are filled: all else in them stays as it is, byte for byte. Ends with 0 where all files
+    were restored, 1 where some were, 2 where none.
 
     Parameters
     ----------
     run
         A run folder, a checkpoint, a model folder, or a model that comes with pellucid: digits, photos64.
     files
-        The damaged files: pictures, or .npy files in the data's own units; series also as .csv and .ts.
+        The damaged files: pictures, or .npy files in the data's own units; series also as .csv and .ts; tables as .csv.
     task
         What happened to them: inpaint, super-resolution, deblur, motion-deblur, denoise, colorize or demosaic.
     forecast
@@ -93,7 +94,7 @@ def restore(
         held-out series of the run where no file is named.
     samples
         Restorations of each file, with their mean and an uncertainty map; 1 if absent. Of series: draws behind the
-        quantiles; 100 if absent.
+        quantiles; 100 if absent. Of tables: draws of each missing cell; 20 if absent.
     method
         auto, or a method: ddnm, ddnm+, ddrm, dps, diffpir, repaint, pnp, red, tikhonov, tv, wavelet and others.
     solver

@@ -35,7 +35,7 @@ def sample(
     force: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Draw samples from a trained model: pictures, points, signals or texts, which are printed too.
+    """Draw samples from a trained model: pictures, points, signals, rows of tables, or texts, which are printed too.
 
     Sample i depends on the model, the settings, the seed and i alone: not on how many are made, nor in what batches.
 
@@ -51,6 +51,7 @@ def sample(
         What is to be seen, in words, for models that learned from captions; given again, texts take turns.
     where
         Any other condition by its name, as in age=3.5 (pellucid info RUN lists them); given again, values take turns.
+        Of a table: what a column says, as in species=Adelie; the other columns follow given that.
     negative
         What guidance moves away from, as in text=blue; nothing in particular if absent.
     guidance

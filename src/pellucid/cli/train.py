@@ -35,8 +35,8 @@ def train(
     ----------
     recipe
         Diffusion: points, signals, digits8, digits, images, photos or emoji, or latent, in an autoencoder's space.
-        Autoencoders: vae, kl, vq or fsq. Symbols: names, verses, text, or prior, over the codes of vq or fsq. To guide:
-        classifier.
+        Autoencoders: vae, kl, vq or fsq. Rows of a csv file: table. Symbols: names, verses, text, or prior, over the
+        codes of vq or fsq. To guide: classifier.
     data
         A folder of pictures, a .npz, .npy, .csv or .txt file, or a built-in set (pellucid data builtin lists them); for
         a classifier also a run.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.table_codec import TableCodec
-from ..data.table_schema import MISSING, Field
+from ..data.table_schema import Field
 from ..foundations.errors import UserError, unknown
 from .model import Layout
 
@@ -107,8 +107,3 @@ def asked_cells(codec: TableCodec, where: Mapping[str, Sequence[str] | str], ids
     # A cell that is not given still needs a value to be packed.
     spare = np.array([one.values[0] if one.numeric else 0.0 for one in codec.fields])
     return packed_known(codec, np.where(given, cells, spare), given)
-
-
-def missing(cell: str) -> bool:
-    """Whether a cell says that there is nothing."""
-    return cell.strip().lower() in MISSING
