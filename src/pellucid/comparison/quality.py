@@ -13,7 +13,7 @@ from ..data.arrays import Dataset
 from ..foundations.measured import Measured, proportion
 from ..metrics.base import Scored
 from ..metrics.classifier import Classifier, predict, train_classifier
-from ..metrics.features import Features, features_of
+from ..metrics.features import Features, features_of, with_presence
 from ..metrics.summary import measure
 from .contestants import Contestant, Drawn
 
@@ -44,11 +44,17 @@ class Judge:
     def of(cls, held: Dataset, train: Dataset | None, num: int, *, seed: int = 0) -> Judge:
         """For samples of `num` items; with a classifier where training items have labels and are pictures."""
         real, truth = held.fetch(np.arange(len(held)))
-        words, raw = features_of(real, num)
-        scale = raw(real).double().square().mean().sqrt().clamp(min=1e-12)
+        series = held.codec.kind == "series"
+
+        def rows(x: Tensor) -> Tensor:
+            return with_presence(x) if series else x
+
+        words, raw = features_of(rows(real), num)
+        words = f"{words}, of values and which are there" if series else words
+        scale = raw(rows(real)).double().square().mean().sqrt().clamp(min=1e-12)
 
         def features(x: Tensor) -> Tensor:
-            return raw(x).double() / scale
+            return raw(rows(x)).double() / scale
 
         if train is None or train.labels is None or truth is None or len(held.shape) != 3:
             return cls(real, features, words)
