@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-BENCHMARKS = ["imports", "nfe", "overhead", "product", "restore_oracles", "tables", "time_to_quality", "train_speed"]
+BENCHMARKS = [
+    "audit",
+    "imports",
+    "nfe",
+    "overhead",
+    "product",
+    "restore_oracles",
+    "tables",
+    "time_to_quality",
+    "train_speed",
+]
 
 
 def listing() -> dict[str, int]:

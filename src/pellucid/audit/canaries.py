@@ -69,7 +69,9 @@ class Canaries:
             parts.append(
                 f"of {told.count} items that were there {times}, membership tells {hits} and {made} came out as copies"
             )
-        return f"Of the canaries, {'; '.join(parts)}."
+        copies = int(self.copied.sum())
+        share = f" {copies:,} of the samples that are copies copy canaries." if copies else ""
+        return f"Of the canaries, {'; '.join(parts)}.{share}"
 
     def to_json(self) -> list[dict[str, Any]]:
         """The detection curve as JSON values."""

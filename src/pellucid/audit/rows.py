@@ -17,7 +17,7 @@ from .duplicates import grouped
 from .result import Audit
 from .shadows import Shadow
 from .verbatim import among_fresh, at_of, row_keys, unknown, verbatim
-from .whole import apart, canaries_of, level_for, membership_curves
+from .whole import apart, canaries_of, level_for, membership_curves, ordinary
 
 ROWS = "rows"
 _FEWEST = 50  # samples that are no known row, for a judgement on their distances
@@ -71,7 +71,16 @@ def audit_rows(
         verbatim(ours, first, second),
         (),
         duplicates,
-        membership_curves(model, train, held, statistics, shadows, items=items, seed=seed, progress=progress),
+        membership_curves(
+            model,
+            ordinary(model, train, duplicates.kept),
+            held,
+            statistics,
+            shadows,
+            items=items,
+            seed=seed,
+            progress=progress,
+        ),
         canaries_of(model, train, held, torch.from_numpy(at_of(ours, first)), items=items, seed=seed),
         tuple(notes),
         model.weights_hash,

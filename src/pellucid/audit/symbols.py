@@ -19,7 +19,7 @@ from .result import Audit
 from .search import Found
 from .shadows import Shadow
 from .verbatim import among_fresh, at_of, row_keys, unknown, verbatim
-from .whole import apart, canaries_of, level_for, membership_curves
+from .whole import apart, canaries_of, level_for, membership_curves, ordinary
 
 RUNS = "longest run"
 _LONG = 12  # symbols of a held-out text, by the median, from which on runs say more than whole texts
@@ -61,8 +61,17 @@ def audit_symbols(
         known, few = second[: len(ours)], [n for n in _LENGTHS if n <= int(lengths.max())]
         overlap = tuple((n, shared_runs(ours, first, n), shared_runs(known, first, n)) for n in few)
         whole = replace(whole, overlap=overlap)
-    curves = membership_curves(model, train, held, statistics, shadows, items=items, seed=seed, progress=progress)
     duplicates = grouped(np.unique(row_keys(first), return_inverse=True)[1], 0.0)
+    curves = membership_curves(
+        model,
+        ordinary(model, train, duplicates.kept),
+        held,
+        statistics,
+        shadows,
+        items=items,
+        seed=seed,
+        progress=progress,
+    )
     whole_ones = at_of(ours, first)
     canaries = canaries_of(model, train, held, torch.from_numpy(whole_ones), items=items, seed=seed)
     return Audit(

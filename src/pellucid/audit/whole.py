@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.arrays import Dataset, item_hashes
 from ..data.canaries import marked
+from ..data.rows import pick
 from ..foundations.errors import UserError
 from ..generate import sample
 from ..model import Model
@@ -90,7 +92,8 @@ def audit(
         copies["shifted"] = find_copies(made, x[kept], y, level=level, seed=seed, search=shifted)
     copies = {name: each.among(kept) for name, each in copies.items()}
     first = next(iter(copies.values()))
-    curves = membership_curves(model, train, held, statistics, shadows, items=items, seed=seed, progress=progress)
+    members = ordinary(model, train, duplicates.kept)
+    curves = membership_curves(model, members, held, statistics, shadows, items=items, seed=seed, progress=progress)
     return Audit(
         len(train),
         len(held),
@@ -171,6 +174,19 @@ def membership_curves(
         ours = shadow_scores(errors, shadows, inside, outside, progress=lambda i, n: follow("shadow models", i, n))
         found[LIRA] = membership(LIRA, *ours, seed=seed)
     return found
+
+
+def ordinary(model: Audited, train: Dataset, kept: NDArray[np.int64]) -> Dataset:
+    """The training items by which membership is judged: each once, as an area takes its items for independent, and no
+    canaries, which are unlike the held-out items.
+
+    Args:
+        model: with its card.
+        train: all of them.
+        kept: the indices of those that are no near-duplicates of an earlier one.
+    """
+    planted = np.array([int(each["hash"], 16) for each in model.card.data.get("canaries", ())], np.uint64)
+    return train.subset(kept[~np.isin(item_hashes(pick(train.items, kept)), planted)])
 
 
 def canaries_of(
