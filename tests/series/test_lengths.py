@@ -109,3 +109,20 @@ def test_a_forecast_ends_where_it_is_told(run):
     assert found.samples.isfinite().all()
     with pytest.raises(UserError, match="the model knows series of 12"):
         forecast(model, past, 9, samples=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "vae", "network__kind": "mlp"}, "are learned by diffusion .*, not by vae"),
+        ({"kind": "ebm"}, "not by ebm"),
+        ({"network__kind": "mlp", "network__attention": []}, "are for a unet or a dit"),
+        ({"process__learned_variance": True}, "process.learned_variance is not for series"),
+        ({"network__energy": True}, "network.energy is not for series"),
+        ({"data__missing": True, "data__kind": None}, "set data.kind=series too"),
+        ({"data__canaries": 3}, "'vowels' holds series items"),
+    ],
+)
+def test_what_does_not_go_with_them(tmp_path, changes, words):
+    with pytest.raises(UserError, match=words):
+        trained(tmp_path / "run", **{"data__source": "vowels", "data__kind": "series", **changes})

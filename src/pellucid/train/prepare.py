@@ -145,6 +145,11 @@ def parts(config: Config) -> Parts:
         UserError: data that cannot be read, or that cannot be mirrored as asked.
     """
     train, held, canaries = _sides(config)
+    if train.codec.kind == "series" and config.kind != "diffusion":
+        raise UserError(
+            f"series with ends of their own, or missing values, are learned by diffusion (recipe signals), not by "
+            f"{config.kind}: give series of one length with all of their values"
+        )
     if config.data.flip and len(train.shape) != 3:
         raise UserError(f"data.flip mirrors pictures, and these items have the shape {train.shape}: leave it out")
     facts = {
