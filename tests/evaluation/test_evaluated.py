@@ -17,6 +17,7 @@ from pellucid.evaluation.evaluated import evaluated
 from pellucid.evaluation.looks import Found
 from pellucid.evaluation.numbers import Rows, measured, within_floor
 from pellucid.evaluation.page import kept_section, write
+from pellucid.evaluation.place import place
 from pellucid.evaluation.result import Evaluated, read
 from pellucid.foundations.errors import UserError
 from pellucid.metrics.frechet import frechet_distance
@@ -208,3 +209,27 @@ def test_only_inception_gives_an_fid(small_run: Path, parts: Any, choose: Any) -
     assert "needs more than 4 items in each sample" in refused["fid"]
     with pytest.raises(UserError, match="does not bring: give --weights FILE"):
         evaluated(small_run, num=32, features="inception", items=0)
+
+
+def test_mistakes_on_the_command_line(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine.txt").write_text("mine")
+    run = str(small_run)
+    for arguments, told in (
+        ([run, "-n", "32", "--metrics", "kit"], "did you mean 'kid'"),
+        ([run, "-n", "32", "--out", str(tmp_path / "used")], "holds something else than an evaluation"),
+        ([run, "-n", "32", "--features", "inception"], "give --weights FILE"),
+        ([run, "-n", "32", "--features", "pca", "--weights", "w.pth"], "leave out --weights"),
+        ([run, "-n", "32", "--against", "digit8"], "did you mean 'digits8'"),
+        ([run, "-n", "32", "--solver", "huen"], "did you mean 'heun'"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["evaluate", *arguments])
+        assert stopped.value.code == 2
+        assert told in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert place(small_run) == small_run / "evaluation"
+    assert place(Path("digits")) == Path("evaluation-digits")
+    assert place(small_run, tmp_path / "new") == tmp_path / "new"

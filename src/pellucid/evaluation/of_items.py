@@ -27,6 +27,7 @@ from .numbers import NUMBERS, Judged, Rows, by_class, joined, measured
 from .request import FEWEST, MOST_REAL, Clock, Request, Say
 from .result import Evaluated
 from .scale import same_scale
+from .signal_numbers import KINDS, SIGNAL_NUMBERS, signal_numbers
 from .subject import Classes, Samples, samples
 
 _BOUND_DRAWS = 64
@@ -35,7 +36,8 @@ _SHARD = 256
 
 def of_items(contestant: Contestant, request: Request) -> Evaluated:
     """Evaluates a model of numbers; arguments and errors are those of `evaluated.evaluated`."""
-    request.check(NUMBERS)
+    own_kind = SIGNAL_NUMBERS if contestant.codec.kind in KINDS else {}
+    request.check({**NUMBERS, **own_kind})
     clock, codec, seed, folder = Clock(), contestant.codec, request.seed, request.folder
     real = common_items([contestant], request.against)
     held = evenly(real.held, MOST_REAL)
@@ -59,7 +61,11 @@ def of_items(contestant: Contestant, request: Request) -> Evaluated:
     with clock.time("features"):
         rows, words = seen.rows(request.say)
     with clock.time("metrics"):
-        numbers, refused = measured(rows, request.metrics, seed=seed, progress=lambda *n: request.say("metrics", *n))
+        general = None if request.metrics is None else [name for name in request.metrics if name not in own_kind]
+        numbers, refused = measured(rows, general, seed=seed, progress=lambda *n: request.say("metrics", *n))
+        if own_kind:
+            own, why_not = signal_numbers(seen.made_x, seen.real_x, request.metrics, seed)
+            numbers, refused = (*own, *numbers), refused | why_not
         more, classes, told = _by_labels(contestant, seen, rows, request, real.train)
     with clock.time("bits"):
         likelihood, why = likelihood_of(contestant, held, request)
