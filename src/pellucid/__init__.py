@@ -41,6 +41,8 @@ _PLACES = {
     "finite_oracle": "oracles",
     "from_diffusers": "diffusers_models",
     "gaussian_oracle": "oracles",
+    "audited": "audit.run",
+    "evaluated": "evaluation.evaluated",
     "inspect": "data.inspect",
     "load": "model",
     "load_autoencoder": "autoencoders.model",
@@ -60,7 +62,10 @@ _PLACES = {
     "classify": "likelihood",
     "load_classifier": "classifiers.model",
     "load_ebm": "energies.ebm",
+    "load_any": "readers",
+    "load_table": "tables.model",
     "load_tokens": "tokens.model",
+    "sample_rows": "tables.generate",
     "sample_tokens": "tokens.generate",
     "token_scores": "tokens.score",
 }
@@ -68,6 +73,7 @@ _PLACES = {
 if TYPE_CHECKING:
     from . import operators as operators
     from . import verify as verify
+    from .audit.run import audited
     from .autoencoders.model import load_autoencoder
     from .classifiers.model import load_classifier
     from .data.inspect import inspect
@@ -75,6 +81,7 @@ if TYPE_CHECKING:
     from .denoisers import TARGETS, Denoiser, NetworkDenoiser, wrap
     from .diffusers_models import from_diffusers
     from .energies.ebm import load_ebm
+    from .evaluation.evaluated import evaluated
     from .foundations.errors import UserError
     from .foundations.rng import Stream
     from .generate import sample
@@ -91,12 +98,15 @@ if TYPE_CHECKING:
     from .processes.schedules import SCHEDULES
     from .processes.times import GRIDS
     from .processes.weightings import WEIGHTINGS
+    from .readers import load_any
     from .recipes import RECIPES
     from .restoration.restore import Restored, restore
     from .restoration.tiles import Tiled
     from .restorers import RESTORERS
     from .score import log_prob, vlb
     from .solvers import SOLVERS, TOKEN_SOLVERS
+    from .tables.generate import sample_rows
+    from .tables.model import load_table
     from .tokens.generate import sample_tokens
     from .tokens.model import load_tokens
     from .tokens.oracles import TableOracle
@@ -128,21 +138,26 @@ __all__ = [
     "TableOracle",
     "Tiled",
     "UserError",
+    "audited",
     "bits_per_dim",
     "classify",
+    "evaluated",
     "finite_oracle",
     "from_diffusers",
     "gaussian_oracle",
     "inspect",
     "load",
+    "load_any",
     "load_autoencoder",
     "load_classifier",
     "load_ebm",
+    "load_table",
     "load_tokens",
     "log_prob",
     "open_dataset",
     "restore",
     "sample",
+    "sample_rows",
     "sample_tokens",
     "save",
     "shelf",
