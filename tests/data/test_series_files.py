@@ -155,3 +155,34 @@ def test_inspected_from_the_command_line(tmp_path, capsys):
     code, shown = ended("--missing")
     assert code == 2
     assert "give --series too" in shown.err
+
+
+def test_the_archives_other_format(tmp_path):
+    """Tabs, the class first, NaN behind the end; the same series as those of the .ts file."""
+    path = tmp_path / "x.tsv"
+    path.write_text("1\t0.5\t1.5\t2.5\n2\t3\t4\tNaN\n")
+    found = open_series(path, PLAIN)
+    np.testing.assert_array_equal(found.items[:, 0], [[0.5, 1.5, 2.5], [3, 4, np.nan]])
+    assert (found.label_names, found.labels.tolist()) == (("1", "2"), [0, 1])
+    days = open_series("power", PLAIN)
+    lines = [
+        "\t".join([days.label_names[k], *map(repr, x[0].tolist())])
+        for k, x in zip(days.labels, days.items, strict=True)
+    ]
+    path.write_text("\n".join(lines))
+    again = open_series(path, PLAIN)
+    np.testing.assert_array_equal(again.items, days.items)
+    np.testing.assert_array_equal(again.labels, days.labels)
+    for text, words in (
+        ("1\t2\tNaN\t3\n", r"line 1: nan at step 1 .*data\.missing=true"),
+        ("1\t2\t3\n1\t2\tx\n", "line 2: 'x', where a class and then numbers"),
+        ("1\t2\tinf\n", "line 1: inf at step 1"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=words):
+            open_series(path, PLAIN)
+    path.write_text("1\t2\tNaN\t3\n")
+    assert open_series(path, GAPS).codec.holes
+    path.write_text("time\tx\n0\t1\n")
+    with pytest.raises(UserError, match="one series of 1 steps"):  # with a header it is a table
+        open_series(path, PLAIN)

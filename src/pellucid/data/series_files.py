@@ -2,6 +2,7 @@
 
     .ts, .npy, .npz             as elsewhere; (N, L) is N series of one channel
     .csv, .tsv                  `timetable`: a row for each step
+    .tsv without a header       the UCR archive's: a row for each series, its class first; NaN at its end is no value
     a folder                    a .npy (C, L) or (L,) for each series, sub-folders or labels.csv for classes
 
 One long series is cut into windows of `length` steps that do not overlap: so none of them tells of another.
@@ -21,10 +22,11 @@ from .arrays import Dataset
 from .builtin import BUILTIN
 from .codecs import SignalCodec
 from .column import Column
+from .columns import number
 from .files import load_npy, load_npz, read_array
 from .folder_labels import labels_of, read_table
 from .infer import ColumnKinds
-from .ragged import series_dataset
+from .ragged import series_dataset, until_end
 from .series import SERIES, SERIES_SUFFIX, load_series
 from .timetable import TimeTable, read_timetable
 
@@ -71,6 +73,8 @@ def open_series(
                 f"no series {name!r}: give a .csv, .ts, .npy or .npz file, a folder of .npy files, or one of the "
                 f"built-in sets {', '.join(SERIES)}"
             )
+    elif _of_the_archive(path):
+        found = _rows(path, reading)
     elif suffix in (".csv", ".tsv"):
         found = _of_table(path, reading, conditions or ColumnKinds())
     elif suffix == SERIES_SUFFIX:
@@ -81,7 +85,7 @@ def open_series(
         found = load_npz(path, labels=labels, kind="signal", missing=reading.missing, conditions=conditions)
     else:
         raise UserError(f"series are read from .csv, .ts, .npy and .npz files and folders of .npy, not from {path}")
-    if reading.length is not None and suffix not in (".csv", ".tsv"):
+    if reading.length is not None and (suffix not in (".csv", ".tsv") or _of_the_archive(path)):
         raise UserError("data.length cuts the series of a .csv file into windows, and these are series already")
     return replace(found, labels=None, label_names=()) if labels == "none" else found
 
@@ -123,6 +127,38 @@ def _of_table(path: Path, reading: SeriesReading, conditions: ColumnKinds) -> Da
     )
     cells = {name: [table.series[i].others[name] for i in of] for name in table.series[0].others}
     return _with_columns(made, *conditions.columns(cells))
+
+
+def _of_the_archive(path: Path) -> bool:
+    """Whether a file is a .tsv whose first line holds numbers alone, and at least a class and two values."""
+    if path.suffix.lower() != ".tsv":
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        cells = file.readline().rstrip("\n").split("\t")
+    return len(cells) > 2 and all(number(cell) is not None for cell in cells)
+
+
+def _rows(path: Path, reading: SeriesReading) -> Dataset:
+    series, labels = [], []
+    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not text.strip():
+            continue
+        cells = text.split("\t")
+        numbers = [number(cell) for cell in cells]
+        if None in numbers or len(numbers) < 2:
+            odd = next((cell for cell, value in zip(cells, numbers, strict=True) if value is None), text)
+            raise UserError(f"{path}, line {line}: {odd!r}, where a class and then numbers belong, parted by tabs")
+        values = np.array(numbers[1:], np.float64)[None]
+        one = until_end(values)
+        if np.isinf(one).any() or (np.isnan(one).any() and not reading.missing):
+            step = int(np.flatnonzero(~np.isfinite(one[0]))[0])
+            raise UserError(
+                f"{path}, line {line}: {one[0, step]} at step {step} (counted from 0): fill it in, or set "
+                "data.missing=true where NaN is a missing value"
+            )
+        series.append(one)
+        labels.append(cells[0].strip())
+    return series_dataset(series, labels, path.stem)
 
 
 def _folder(path: Path, reading: SeriesReading, labels: str | None, conditions: ColumnKinds) -> Dataset:
