@@ -20,7 +20,7 @@ from pellucid.evaluation.page import kept_section, write
 from pellucid.evaluation.place import place
 from pellucid.evaluation.result import Evaluated, read
 from pellucid.foundations.errors import UserError
-from pellucid.metrics.frechet import frechet_distance
+from pellucid.metrics.frechet import frechet, frechet_distance
 
 METRICS = ("kid", "precision", "recall", "coverage", "c2st_knn", "authenticity")
 
@@ -104,6 +104,17 @@ def test_worst_samples_and_gaps_are_found() -> None:
     regions = found.regions(real, 5)
     assert regions[0] in far
     assert len(far & set(regions)) == 1
+
+
+def test_a_sample_is_as_real_as_its_surroundings_are_dense() -> None:
+    generator = torch.Generator().manual_seed(0)
+    dense = 0.01 * torch.randn(60, 2, generator=generator, dtype=torch.float64)
+    sparse = 20 + torch.randn(60, 2, generator=generator, dtype=torch.float64)
+    made = torch.tensor([[0.2, 0.0], [20.3, 20.0]], dtype=torch.float64)
+    realism = Found.of(Rows(made, torch.cat([dense, sparse]))).realism
+    # The first lies some 0.17 from items whose neighbours are a thirtieth of that away, the second amid its like.
+    assert float(realism[0]) < 0.3
+    assert float(realism[1]) > 1
 
 
 def test_a_run_end_to_end(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,13 +204,15 @@ def test_bad_input_is_told_by_name(small_run: Path, parts: Any, tmp_path: Path) 
 
 def test_only_inception_gives_an_fid(small_run: Path, parts: Any, choose: Any) -> None:
     generator = torch.Generator().manual_seed(0)
-    made, real = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (60, 80))
+    made, real = (torch.randn(n, 4, generator=generator, dtype=torch.float64) for n in (160, 180))
     names = ["fid", "fid_infinity", "frechet"]
     plain, refused = measured(Rows(made, real), names)
     assert [scored.name for scored in plain] == ["frechet"]
     assert set(refused) == {"fid", "fid_infinity"}
     assert all("Inception" in why for why in refused.values())
     found, _ = measured(Rows(made, real, inception=True), names)
+    assert [scored.name for scored in found] == names  # asked for by name, all three are told
+    assert found[1].value == frechet(made, real).value  # 160 items are enough for the line at 4 features
     assert found[0].name == "fid"
     assert found[0].value == pytest.approx(frechet_distance(made, real), rel=1e-12)  # with its bias, as published ones
     every, refused = measured(Rows(made[:5], real, inception=True), None)

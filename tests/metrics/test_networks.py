@@ -35,6 +35,19 @@ def test_the_small_network_knows_what_it_sees(name: str, classes: set[int]) -> N
     assert sum(float(probable[k]) for k in classes) > 0.8
 
 
+def test_pictures_are_scaled_as_in_the_networks_training() -> None:
+    """Its first layer keeps the mean and the variance that its outputs had: photographs must give about these."""
+    network = efficientnet(300)
+    first = network.network
+    names = ("chelsea", "coffee", "rocket", "astronaut")
+    x = torch.cat([network._prepared(picture(name)) for name in names])
+    made = first._conv_stem(x).transpose(0, 1).flatten(1)
+    expected = first._bn0.running_var
+    # Four photographs are few: factors of two or so. Levels between 0 and 1 would have a quarter of the variance.
+    assert 0.5 < float((made.var(1) / expected).median()) < 2
+    assert float(((made.mean(1) - first._bn0.running_mean).abs() / expected.sqrt()).median()) < 0.5
+
+
 def test_grey_pictures_and_stages() -> None:
     network = efficientnet(28)
     assert network.side == 112
