@@ -191,3 +191,15 @@ def _number_or_word(cell: str) -> float | str:
         return float(cell)
     except ValueError:
         return "" if cell.lower() in ("na", "nan") else cell
+
+
+def test_whole_numbers_that_come_back_are_never_interpolated() -> None:
+    """300 codes, eight cells each: every score gives a code that was seen, and each has its share of the line."""
+    codes = np.unique(np.random.default_rng(0).integers(10_000, 99_999, 300))
+    field = infer("code", [str(code) for code in codes for _ in range(8)])
+    assert field.kind == "integer"
+    made = field.restored(np.random.default_rng(1).standard_normal(40_000))
+    found, counts = np.unique(made, return_counts=True)
+    assert np.array_equal(found, codes)
+    # 133 draws of each on average: 5 standard deviations of a count.
+    assert np.abs(counts - 40_000 / len(codes)).max() < 5 * (40_000 / len(codes)) ** 0.5

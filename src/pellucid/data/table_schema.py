@@ -34,6 +34,8 @@ _EPOCH = datetime(1970, 1, 1)
 _KNOTS = 512  # quantiles that are kept of a column
 _ATOM = 0.01  # the share of cells from which a value is an atom
 _FEW = 64  # distinct integers of which each is an atom
+_REPEATS = 4  # or from so many cells for each: numbers that come back name things, such as the codes of places,
+_NAMED = 2048  # of which there are at most so many
 _CODES = 10  # distinct whole numbers, at most, that are codes of a category rather than amounts
 _LISTED = 8  # categories that a sentence names
 _WORDS = 100  # categories, at most: a column with more distinct words is a name, not a category
@@ -220,10 +222,12 @@ def _numeric(name: str, cells: Sequence[str], missing: bool, kind: str | None) -
     if kind == "integer" and not whole:
         raise UserError(f"the column {name!r} is no integer: a cell says {values[values != np.round(values)][0]:g}")
     digits = [0] if whole else [_decimals(cell) for cell in cells]
-    levels, knots = _quantiles(values, every=whole and len(np.unique(values)) <= _FEW)
+    known = len(np.unique(values))
+    named = whole and known <= max(_FEW, min(_NAMED, len(values) // _REPEATS))
+    levels, knots = _quantiles(values, every=named)
     most, least = (min(12, end) for end in (max(digits), min(digits)))
     # Of few values a common divisor may be chance, and each of them is an atom anyway.
-    shared = math.gcd(*map(int, set(values.tolist()))) if whole and len(np.unique(values)) > _FEW else 1
+    shared = math.gcd(*map(int, set(values.tolist()))) if whole and not named else 1
     step = max(1, shared)
     return Field(name, "integer" if whole else "number", (), levels, knots, most, least, missing=missing, step=step)
 
