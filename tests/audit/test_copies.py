@@ -96,6 +96,13 @@ def test_samples_that_crowd_for_reasons_of_their_own_are_told_by_the_control() -
     assert not found.found
 
 
+def test_distances_that_are_equal_are_nearer_to_neither_side() -> None:
+    # Of points on a coarse grid most have a neighbour at distance 0 on both sides.
+    train, held, new = (mixture(num, seed, dim=2).div(3).round() for num, seed in ((400, 0), (400, 1), (300, 2)))
+    found = find_copies(new, train, held)
+    assert found.nearer.value == pytest.approx(0.5, abs=0.1)
+
+
 def test_a_few_copies_are_seen_beyond_the_strict_cut() -> None:
     train, held, new = mixture(1000, 0), mixture(999, 1), mixture(1000, 2)
     found = find_copies(torch.cat([new, train[:14] + 0.01]), train, held)

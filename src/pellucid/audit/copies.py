@@ -203,8 +203,9 @@ def _judged(ratios: Tensor, null: Tensor, level: float) -> tuple[Tensor, int, fl
 
 def _nearer(part: Found, held: Found) -> Measured:
     """The share of items that are nearer to the training part, as good as that of so many independent ones."""
-    ahead = part.distances[:, 0] < held.distances[:, 0]
-    places = torch.where(ahead, part.indices[:, 0], -1 - held.indices[:, 0])
+    ours, others = part.distances[:, 0], held.distances[:, 0]
+    ahead = (ours < others) + 0.5 * (ours == others)  # distances that are counts are often equal
+    places = torch.where(ours <= others, part.indices[:, 0], -1 - held.indices[:, 0])
     weights = places.unique(return_counts=True)[1].double()
     count = max(1, round(float(weights.sum() ** 2 / weights.square().sum())))
     share = float(ahead.double().mean())

@@ -151,6 +151,8 @@ def _copies(values: Mapping[str, Any]) -> Iterator[Block]:
             "to training says how many samples are nearer to one of as many training items than to the held-out ones, "
             "half of them without memory. The last column is the copy rate that would be seen with 98 % probability."
         )
+        if values["verbatim"] is not None and "longest run" in values["copies"]:
+            yield Text("Of texts the distance is 1/(1 + n), n the symbols of the longest run that two have in common.")
         yield Charts(tuple(_ratios(name, each) for name, each in values["copies"].items()))
     whole = values["verbatim"]
     if whole is not None:

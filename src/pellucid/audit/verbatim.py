@@ -70,8 +70,8 @@ def verbatim(made: NDArray[Any], train: NDArray[Any], held: NDArray[Any]) -> Ver
     ours, first, second = (row_keys(rows) for rows in (made, train, held))
     in_train, in_held = np.isin(ours, first), np.isin(ours, second)
     return Verbatim(
-        proportion("verbatim[training]", int(in_train.sum()), len(ours)),
-        proportion("verbatim[held-out]", int(in_held.sum()), len(ours)),
+        replace(proportion("verbatim[training]", int(in_train.sum()), len(ours)), label="Training items, whole"),
+        replace(proportion("verbatim[held-out]", int(in_held.sum()), len(ours)), label="Held-out items, whole"),
         (len(np.unique(ours[in_train])), len(np.unique(ours[in_held]))),
         (len(np.unique(first)), len(np.unique(second))),
     )
