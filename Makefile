@@ -8,7 +8,7 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-table demo-signals test test-slow lint format types bench docs clean
+.PHONY: help demo demo-text demo-table demo-signals test test-slow endurance lint format types bench docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ test: .venv/.stamp-dev  ## run the tests (ARGS='-k heun' selects)
 
 test-slow: .venv/.stamp-dev  ## run the long tests alone
 	@$(BIN)/pytest -m slow $(ARGS)
+
+endurance: .venv/.stamp-dev  ## try to break what is promised, print how often (about half an hour)
+	@$(BIN)/python -m tests.endurance $(or $(ARGS),--write docs/endurance.md)
 
 lint: .venv/.stamp-dev  ## check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
