@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pellucid.reporting import judge_run, report_run
+from pellucid.evaluation.judged import judged as judge
+from pellucid.reporting import report_run
 from pellucid.train.run import Run
 from pellucid.train.start import resume
 
@@ -30,7 +31,7 @@ def test_numbers_stand_beside_the_page_and_leave_with_the_weights(run: Path) -> 
     assert numbers(run)["seconds"] == pytest.approx(Run.open(run).lines("train")[-1]["seconds"], rel=0.5)
     assert "label_agreement" not in numbers(run)
 
-    judged = judge_run(run, 60)
+    _, judged = judge(run, 60)
     report_run(run, judgement=judged)
     told = numbers(run)
     assert told["label_agreement"] == judged.agreement.value

@@ -42,7 +42,7 @@ _PLACES = {
     "from_diffusers": "diffusers_models",
     "gaussian_oracle": "oracles",
     "audited": "audit.run",
-    "evaluated": "evaluation.evaluated",
+    "evaluate": "evaluation.evaluated",
     "inspect": "data.inspect",
     "load": "model",
     "load_autoencoder": "autoencoders.model",
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from .denoisers import TARGETS, Denoiser, NetworkDenoiser, wrap
     from .diffusers_models import from_diffusers
     from .energies.ebm import load_ebm
-    from .evaluation.evaluated import evaluated
+    from .evaluation.evaluated import evaluate
     from .foundations.errors import UserError
     from .foundations.rng import Stream
     from .generate import sample
@@ -141,7 +141,7 @@ __all__ = [
     "audited",
     "bits_per_dim",
     "classify",
-    "evaluated",
+    "evaluate",
     "finite_oracle",
     "from_diffusers",
     "gaussian_oracle",

@@ -65,7 +65,7 @@ class ProcessSettings(Section):
     """How data turn to noise, and what the loss weighs."""
 
     kind: str = Field(
-        "gaussian", description="noise of numbers; of symbols absorbing, uniform, marginal, or a chain such as d3pm-band"
+        "gaussian", description="noise of numbers; of symbols absorbing, uniform, marginal or a chain, as d3pm-band"
     )
     options: Options = Field(default_factory=dict, description="of a chain its steps and width, of marginal its law")
     schedule: str = Field("edm", description="a name among the schedules, or of symbols among the survivals")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,7 +12,6 @@ from . import judging
 from .autoencoders.report import report_autoencoder
 from .classifiers.model import CLASSIFIER
 from .classifiers.report import report_classifier
-from .config import resolve
 from .data.codecs import SignalCodec
 from .data.grid import picture_grid
 from .energies.ebm import EBM
@@ -31,7 +29,6 @@ from .tables.report import report_table
 from .tokens.report import report_tokens
 from .train.card import Card, write_card
 from .train.run import DENOISERS, TABLE, TOKENS, Run
-from .train.start import open_split
 from .verified_run import kept as verification
 
 _AGREEMENT = 0.95  # below it, the page says so
@@ -66,13 +63,6 @@ def report_run(path: str | Path, *, judgement: judging.Judgement | None = None) 
     page = write_page(run, model, sections)
     write_card(run.path, _card(run, model, evaluation.numbers))
     return page
-
-
-def judge_run(path: str | Path, num: int, *, progress: Callable[[int, int], None] | None = None) -> judging.Judgement:
-    """Judges a run's model by a classifier trained on the run's own data."""
-    run = Run.open(path)
-    train_set, held = open_split(resolve([("", run.config)]).config)
-    return judging.judge(load(path), train_set, held, num, progress=progress)
 
 
 def _with_judgement(judged: judging.Judgement) -> Evaluation:

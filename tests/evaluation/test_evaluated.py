@@ -13,7 +13,7 @@ from PIL import Image
 
 from pellucid.cli.main import main
 from pellucid.data.arrays import Dataset, evenly
-from pellucid.evaluation.evaluated import evaluated
+from pellucid.evaluation.evaluated import evaluate
 from pellucid.evaluation.looks import Found
 from pellucid.evaluation.numbers import Rows, measured, within_floor
 from pellucid.evaluation.page import kept_section, write
@@ -38,7 +38,7 @@ def test_real_items_cannot_be_told_from_real_ones(small_run: Path, parts: Any, c
     order = np.random.RandomState(0).permutation(len(train))  # a training set is a sample of the law too
     items, labels = whole(train.subset(order[:350]))
     choose(items, labels)
-    found = evaluated(small_run, num=350, features="pca", metrics=METRICS, items=0)
+    found = evaluate(small_run, num=350, features="pca", metrics=METRICS, items=0)
     # Each of five intervals holds its floor or ideal with 95 % or so: two failures have a chance of 2 %.
     reached = [within_floor(s) for s in found.numbers if s.name != "authenticity"]
     assert sum(bool(each) for each in reached) >= len(reached) - 1, reached
@@ -57,7 +57,7 @@ def test_dropped_classes_are_seen(small_run: Path, parts: Any, choose: Any) -> N
     items, labels = whole(train)
     few = labels < 5
     choose(items[few], labels[few])
-    found = evaluated(small_run, num=300, features="pca", metrics=METRICS, items=0)
+    found = evaluate(small_run, num=300, features="pca", metrics=METRICS, items=0)
     values = numbers(found)
     half = float((held.labels < 5).mean())
     # Items of the classes that are there are covered, the others are not; some digits lie near those of other classes.
@@ -73,7 +73,7 @@ def test_numbers_of_labels_by_the_classifier(small_run: Path, parts: Any, choose
     wrong = labels.copy()
     wrong[: len(wrong) // 2] = (wrong[: len(wrong) // 2] + 1) % 10  # half of them are asked to be another class
     choose(items, wrong)
-    found = evaluated(small_run, num=len(items), features="classifier", folder=tmp_path, items=0)
+    found = evaluate(small_run, num=len(items), features="classifier", folder=tmp_path, items=0)
     agreement = found.number("label_agreement")
     assert agreement is not None
     assert agreement.floor is not None
@@ -85,7 +85,7 @@ def test_numbers_of_labels_by_the_classifier(small_run: Path, parts: Any, choose
     assert score.value == pytest.approx(score.floor, rel=1e-9)  # the same items on both sides
     assert list(tmp_path.glob("classifier-*.safetensors"))
     kept = next(tmp_path.glob("classifier-*.safetensors"))
-    again = evaluated(small_run, num=len(items), features="classifier", weights=kept, metrics=["kid"], items=0)
+    again = evaluate(small_run, num=len(items), features="classifier", weights=kept, metrics=["kid"], items=0)
     assert numbers(again)["kid"] == pytest.approx(numbers(found)["kid"], abs=1e-6)  # weights in, weights out
 
 
@@ -146,17 +146,17 @@ def test_a_run_end_to_end(small_run: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_was_made_is_used_again(small_run: Path, tmp_path: Path, choose: Any, parts: Any) -> None:
-    first = evaluated(small_run, num=300, features="pca", metrics=["kid"], items=0, folder=tmp_path)
+    first = evaluate(small_run, num=300, features="pca", metrics=["kid"], items=0, folder=tmp_path)
     choose(*whole(parts[0]))  # from now on other samples would be made
-    again = evaluated(small_run, num=300, features="pca", metrics=["kid"], items=0, folder=tmp_path)
+    again = evaluate(small_run, num=300, features="pca", metrics=["kid"], items=0, folder=tmp_path)
     assert again.numbers == first.numbers
     assert again.cost == first.cost
-    other = evaluated(small_run, num=300, features="pca", metrics=["kid"], items=0, folder=tmp_path, seed=1)
+    other = evaluate(small_run, num=300, features="pca", metrics=["kid"], items=0, folder=tmp_path, seed=1)
     assert other.numbers != first.numbers
 
 
 def test_writing_and_reading(small_run: Path, tmp_path: Path) -> None:
-    found = evaluated(small_run, num=64, features="raw", metrics=["frechet", "kid"], items=4, folder=tmp_path)
+    found = evaluate(small_run, num=64, features="raw", metrics=["frechet", "kid"], items=4, folder=tmp_path)
     write(found, tmp_path)
     again = read(tmp_path / "evaluation.json")
     assert again is not None
@@ -178,28 +178,28 @@ def test_bad_input_is_told_by_name(small_run: Path, parts: Any, tmp_path: Path) 
     images, labels = whole(held)
     few = {"num": 32, "items": 0, "features": "pca", "metrics": ["kid"]}
     with pytest.raises(UserError, match="at least 16 samples, got 8"):
-        evaluated(small_run, num=8)
+        evaluate(small_run, num=8)
     with pytest.raises(UserError, match="did you mean 'kid'"):
-        evaluated(small_run, num=32, metrics=["kit"])
+        evaluate(small_run, num=32, metrics=["kit"])
     with pytest.raises(UserError, match="did you mean 'pca'"):
-        evaluated(small_run, num=32, features="pcs")
+        evaluate(small_run, num=32, features="pcs")
     with pytest.raises(UserError, match="not finite for 32 of 32 items"):
-        evaluated(small_run, num=32, features=Broken(), items=0)
+        evaluate(small_run, num=32, features=Broken(), items=0)
     with pytest.raises(UserError, match="nothing that is read is ever executed"):
-        evaluated(small_run, num=32, features="network.pt")
+        evaluate(small_run, num=32, features="network.pt")
     dark = Dataset(images // 17, labels, held.label_names, held.codec, "dark")
     with pytest.raises(UserError, match="no level above 15 of 255"):
-        evaluated(small_run, dark, **few)
+        evaluate(small_run, dark, **few)
     np.save(tmp_path / "wide.npy", np.zeros((40, 9, 9), np.uint8))
     with pytest.raises(UserError, match=r"shape \(1, 8, 8\).*shape \(1, 9, 9\)"):
-        evaluated(small_run, str(tmp_path / "wide.npy"), **few)
+        evaluate(small_run, str(tmp_path / "wide.npy"), **few)
     with pytest.raises(UserError, match="10 items to judge by"):
-        evaluated(small_run, evenly(held, 10), **few)
+        evaluate(small_run, evenly(held, 10), **few)
     bare = Dataset(images, None, (), held.codec, "bare")
-    found = evaluated(small_run, bare, **few)
+    found = evaluate(small_run, bare, **few)
     assert "bare has no labels, so nothing is told of each class." in found.notes
     with pytest.raises(UserError, match="are training items of these models"):
-        evaluated(small_run, train, **few)
+        evaluate(small_run, train, **few)
 
 
 def test_only_inception_gives_an_fid(small_run: Path, parts: Any, choose: Any) -> None:
@@ -221,7 +221,7 @@ def test_only_inception_gives_an_fid(small_run: Path, parts: Any, choose: Any) -
     _, refused = measured(Rows(made[:4], real, inception=True), ["fid"])
     assert "needs more than 4 items in each sample" in refused["fid"]
     with pytest.raises(UserError, match="does not bring: give --weights FILE"):
-        evaluated(small_run, num=32, features="inception", items=0)
+        evaluate(small_run, num=32, features="inception", items=0)
 
 
 def test_mistakes_on_the_command_line(

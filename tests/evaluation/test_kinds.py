@@ -11,7 +11,7 @@ import pytest
 
 from pellucid.config import nested, resolve
 from pellucid.data.open import open_dataset
-from pellucid.evaluation.evaluated import evaluated
+from pellucid.evaluation.evaluated import evaluate
 from pellucid.evaluation.page import page, write
 from pellucid.evaluation.result import read
 from pellucid.evaluation.subject import subject
@@ -42,7 +42,7 @@ def by_name(numbers: tuple[Scored, ...]) -> dict[str, Scored]:
 
 
 def test_texts(texts: Path, tmp_path: Path) -> None:
-    found = evaluated(texts, num=100, items=20, folder=tmp_path)
+    found = evaluate(texts, num=100, items=20, folder=tmp_path)
     numbers = by_name(found.numbers)
     assert {"novel_texts", "ngram_distance", "compression_distance", "kid", "coverage"} <= set(numbers)
     assert numbers["novel_texts"].floor == 1.0  # a held-out text is no training text, for its copies go with it
@@ -56,9 +56,9 @@ def test_texts(texts: Path, tmp_path: Path) -> None:
     assert again is not None
     assert again.to_json() == found.to_json()
     with pytest.raises(UserError, match="leave out --features"):
-        evaluated(texts, num=100, features="pca")
+        evaluate(texts, num=100, features="pca")
     with pytest.raises(UserError, match="hold image items"):
-        evaluated(texts, "digits8", 100)
+        evaluate(texts, "digits8", 100)
 
 
 def test_real_texts_in_the_models_place(texts: Path, choose: Any, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_real_texts_in_the_models_place(texts: Path, choose: Any, tmp_path: Path
     rows, _ = rows_of(half, real)
     assert rows.made.shape[1] == rows.real.shape[1]
     choose(codec.rows(half), None)
-    numbers = by_name(evaluated(texts, num=len(half), items=0).numbers)
+    numbers = by_name(evaluate(texts, num=len(half), items=0).numbers)
     assert numbers["novel_texts"].value == 0.0
     assert numbers["c2st_knn"].low <= 0.5 <= numbers["c2st_knn"].high + 0.05
     # What is given apart from the run: training texts are left out of it.
@@ -86,7 +86,7 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     file = write_table(tmp_path / "table.csv", rows=200)
     run = trained_table(tmp_path, data__source=str(file), data__holdout=0.3).run.path
-    found = evaluated(run, num=100, items=8, folder=tmp_path / "out")
+    found = evaluate(run, num=100, items=8, folder=tmp_path / "out")
     numbers = by_name(found.numbers)
     assert {"column_distance", "table_c2st", "nearer_to_training", "kid", "precision"} <= set(numbers)
     assert numbers["column_distance"].num_generated == 100
@@ -95,9 +95,9 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     html = render(page(found, tmp_path / "out"))
     assert "What the model is worth" in html  # the section of the measures of tables
     with pytest.raises(UserError, match="did you mean 'column_distance'"):
-        evaluated(run, num=100, metrics=["column_distances"])
+        evaluate(run, num=100, metrics=["column_distances"])
     # The same file as data: what was trained on is left out, and the rest is what was held out.
-    again = evaluated(run, str(file), 100, items=0, metrics=["kid"], folder=tmp_path / "out")
+    again = evaluate(run, str(file), 100, items=0, metrics=["kid"], folder=tmp_path / "out")
     assert again.num_real == found.num_real
     assert by_name(again.numbers)["kid"].value == pytest.approx(numbers["kid"].value, abs=1e-12)
 
@@ -114,7 +114,7 @@ def test_what_makes_nothing_is_refused(tmp_path: Path) -> None:
     }
     run = begin(resolve([("test", nested(settings))]), tmp_path / "vq", observer=Watcher()).run.path
     with pytest.raises(UserError, match=r"code book and no law of its codes.*pellucid train prior"):
-        evaluated(run, num=32)
+        evaluate(run, num=32)
 
 
 def test_points_of_another_unit(tmp_path: Path) -> None:
@@ -132,12 +132,12 @@ def test_points_of_another_unit(tmp_path: Path) -> None:
     other = np.random.RandomState(1).randn(100, 2) * [1, 0.1] + [0, 1.0]  # the second column in thousands
     np.save(tmp_path / "other.npy", other.astype(np.float32))
     with pytest.raises(UserError, match=r"column 1 of .*another unit"):
-        evaluated(run, str(tmp_path / "other.npy"), 64, items=0)
+        evaluate(run, str(tmp_path / "other.npy"), 64, items=0)
     more = np.random.RandomState(2).randn(100, 2) * [1, 100] + [0, 1000]
     np.save(tmp_path / "more.npy", more.astype(np.float32))
-    found = evaluated(run, str(tmp_path / "more.npy"), 64, items=0, metrics=["kid"], folder=tmp_path / "out")
+    found = evaluate(run, str(tmp_path / "more.npy"), 64, items=0, metrics=["kid"], folder=tmp_path / "out")
     assert [shown.file for shown in found.pictures] == ["scatter.png"]
     with pytest.raises(UserError, match="points items: ask for pca"):
-        evaluated(run, str(tmp_path / "more.npy"), 64, features="efficientnet")
+        evaluate(run, str(tmp_path / "more.npy"), 64, features="efficientnet")
     with pytest.raises(UserError, match="have no steps"):
-        evaluated(run, str(tmp_path / "more.npy"), 64, settings={"steps": 4})
+        evaluate(run, str(tmp_path / "more.npy"), 64, settings={"steps": 4})

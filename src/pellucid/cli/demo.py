@@ -20,9 +20,10 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
     from ..audit.report import write
     from ..audit.run import audited, place
     from ..config import nested, resolve
+    from ..evaluation.judged import judged
     from ..model import load
     from ..recipes import RECIPES
-    from ..reporting import judge_run, report_run
+    from ..reporting import report_run
     from ..train.start import begin
     from ..verified_run import cost_table, keep, verify_run
     from .console import console, say, steps_view, training_view
@@ -39,17 +40,17 @@ def demo(*, out: Path | None = None, budget: str | None = None, samples: int = 1
         return 128 + finished.signal
     console().print("training a classifier on the real digits, to judge the samples", markup=False)
     with steps_view("sampling") as update:
-        judged = judge_run(path, samples, progress=update)
+        _, judgement = judged(path, samples, progress=lambda what, done, total: update(done, total, what))
     console().print("checking the model against exact laws", markup=False)
     outcomes = list(verify_run(path, num_items=64, num_paths=8))
     model = load(path)
     keep(path, model.weights_hash, outcomes, cost_table(model, num_paths=8))
     console().print("looking for memorised training items", markup=False)
-    made = model.card.codec.outward(judged.samples)
+    made = model.card.codec.outward(judgement.samples)
     found = audited(path, made=made, items=150, statistics=("loss", "pia"), folder=place(path))
     write(found, place(path))
-    page = report_run(path, judgement=judged)
-    say(judged.sentence())
+    page = report_run(path, judgement=judgement)
+    say(judgement.sentence())
     passed = sum(outcome.passed for outcome in outcomes)
     for text in found["verdicts"].values():
         say(text)

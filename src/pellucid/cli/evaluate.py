@@ -65,7 +65,7 @@ def evaluate(
         Print the result as JSON.
     """
     from ..evaluation import tables
-    from ..evaluation.evaluated import evaluated
+    from ..evaluation.evaluated import evaluate as evaluated
     from ..evaluation.page import write
     from ..evaluation.place import place
     from ..reporting import report_run

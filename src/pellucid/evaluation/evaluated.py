@@ -19,7 +19,7 @@ from .result import Evaluated
 from .subject import subject
 
 
-def evaluated(
+def evaluate(
     given: Any,
     against: str | Dataset | None = None,
     num: int = 5000,

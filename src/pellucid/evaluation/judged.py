@@ -12,7 +12,7 @@ from ..foundations.errors import UserError
 from ..foundations.measured import Measured, proportion
 from ..judging import Judgement
 from ..model import load
-from .evaluated import evaluated
+from .evaluated import evaluate
 from .page import FOLDER, write
 from .request import Say
 from .result import Evaluated
@@ -34,10 +34,10 @@ def judged(
         progress: called with what is done, and how much of it.
 
     Raises:
-        UserError: as `evaluated`; and a model or data without labels.
+        UserError: as `evaluate`; and a model or data without labels.
     """
     folder = Path(path) / FOLDER
-    found = evaluated(path, num=num, features="classifier", items=items, seed=seed, folder=folder, progress=progress)
+    found = evaluate(path, num=num, features="classifier", items=items, seed=seed, folder=folder, progress=progress)
     agreement = found.number("label_agreement")
     if agreement is None or agreement.floor is None:
         raise UserError("judging by a classifier needs pictures with labels, and a model trained on them")

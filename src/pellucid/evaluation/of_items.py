@@ -35,7 +35,7 @@ _SHARD = 256
 
 
 def of_items(contestant: Contestant, request: Request) -> Evaluated:
-    """Evaluates a model of numbers; arguments and errors are those of `evaluated.evaluated`."""
+    """Evaluates a model of numbers; arguments and errors are those of `evaluated.evaluate`."""
     own_kind = SIGNAL_NUMBERS if contestant.codec.kind in KINDS else {}
     request.check({**NUMBERS, **own_kind})
     clock, codec, seed, folder = Clock(), contestant.codec, request.seed, request.folder

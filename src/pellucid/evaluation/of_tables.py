@@ -47,7 +47,7 @@ _OWN: Mapping[str, Callable[[Measures], Scored | None]] = {
 
 
 def of_tables(contestant: Contestant, request: Request) -> Evaluated:
-    """Evaluates a model of a table; arguments and errors are those of `evaluated.evaluated`.
+    """Evaluates a model of a table; arguments and errors are those of `evaluated.evaluate`.
 
     Raises:
         UserError: also features that rows do not have.

@@ -15,7 +15,7 @@ from .text_numbers import TEXT_NUMBERS, bits, label_tensors, looks, numbers, rea
 
 
 def of_texts(contestant: Contestant, request: Request) -> Evaluated:
-    """Evaluates a model of texts; arguments and errors are those of `evaluated.evaluated`.
+    """Evaluates a model of texts; arguments and errors are those of `evaluated.evaluate`.
 
     Raises:
         UserError: also features that texts do not have.

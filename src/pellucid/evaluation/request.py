@@ -22,7 +22,7 @@ Say = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What is asked; see `evaluated.evaluated`."""
+    """What is asked; see `evaluated.evaluate`."""
 
     against: str | Dataset | None
     num: int
