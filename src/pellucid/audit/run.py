@@ -155,6 +155,11 @@ def _suits(contestant: Contestant) -> None:
             f"{contestant.name} is of a kind ({kind_of(model)}) that has no audit: membership is told from the errors "
             "of a denoiser, and it has none. Audit a diffusion model or a model of symbols"
         )
+    if contestant.codec.kind == "series":
+        raise UserError(
+            f"{contestant.name} knows series of lengths of their own or with missing values, between which there is no "
+            "distance to tell copies by: cut them to one length without gaps, and train on signals"
+        )
     if isinstance(model, TokenModel) and not model.is_text:
         raise UserError(
             f"{contestant.name} is a prior over the codes of an autoencoder, which saw the training items too: what "
@@ -174,12 +179,20 @@ def _sides(
     Raises:
         UserError: data that are gone or that do not fit the model, or no held-out items.
     """
-    own = own_split(contestant) if train is None or holdout is None else None
+    own = _own(contestant) if train is None or holdout is None else None
     ours = own[0] if train is None and own else _opened(contestant, train)
     others = own[1] if holdout is None and own else _opened(contestant, holdout)
     if not len(others):
         raise UserError(f"{contestant.name} held out no items, and an audit compares with unseen ones: give --holdout")
     return in_codec(contestant, ours), in_codec(contestant, others)
+
+
+def _own(contestant: Contestant) -> tuple[Dataset, Dataset]:
+    try:
+        return own_split(contestant)
+    except UserError as error:
+        reason = str(error).partition(": give")[0]
+        raise UserError(f"{reason}: give both --train and --holdout") from None
 
 
 def _opened(contestant: Contestant, given: str | Dataset | None) -> Dataset:
