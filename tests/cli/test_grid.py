@@ -97,13 +97,14 @@ GRID = {
     "codes": Structure(
         "prior",
         {**DIGITS, "network.width": 16, "autoencoder.codes": 8},
-        no_denoiser("is a model of symbols") | {"restore": "not for a model of symbols"},
+        no_denoiser("is a model of symbols") | {"restore": "not for a model of symbols", "audit": "memory of either"},
         picture,
     ),
     "autoencoder": Structure(
         "vae",
         DIGITS,
-        no_denoiser("is an autoencoder") | {"restore": "no noise levels to go down", "verify": "what can be checked"},
+        no_denoiser("is an autoencoder")
+        | {"restore": "no noise levels to go down", "verify": "what can be checked", "audit": "errors of a denoiser"},
         picture,
     ),
     "classifier": Structure(
@@ -111,13 +112,15 @@ GRID = {
         DIGITS,
         no_denoiser("is a classifier")
         | dict.fromkeys(("sample", "restore"), "makes nothing alone")
+        | dict.fromkeys(("evaluate", "audit"), "makes no samples")
         | {"likelihood": "no law of x", "verify": "accuracy at each noise level", "compare": "cannot be compared"},
         picture,
     ),
     "energy": Structure(
         "ebm",
         {"data.source": "moons", "network.width": 16, "energy.chains": 64, "energy.moves": 3},
-        no_denoiser("is an energy model") | {"restore": "knows clean data only", "verify": "acceptance"},
+        no_denoiser("is an energy model")
+        | {"restore": "knows clean data only", "verify": "acceptance", "audit": "errors of a denoiser"},
         array(2),
     ),
 }
@@ -130,15 +133,18 @@ CALLS: dict[str, tuple[object, ...]] = {
     "tune": ("--steps", "2", "--paths", 8, "--calls", 20),
     "compose": ("-n", 2, "--steps", 2, "--moves", 1),
     "compare": ("--items", 8, "--samples", 64, "--k", 2),
+    "evaluate": ("-n", 100, "--items", 2),
+    "audit": ("-n", 60, "--items", 40),
     "report": (),
 }
-SLOW = {("pictures", "verify"), ("signals", "verify")} | {(name, "report") for name in GRID}  # each writes a page
+SLOW = {(name, verb) for name in ("pictures", "signals") for verb in ("verify", "evaluate")} | {("energy", "evaluate")}
+SLOW |= {(name, "report") for name in GRID}  # each writes a page
 CELLS = [
     pytest.param(name, verb, marks=[pytest.mark.slow] if (name, verb) in SLOW else [])
     for name in GRID
     for verb in CALLS
 ]
-OUT = ("sample", "restore", "compose", "compare")  # verbs with a folder of their own
+OUT = ("sample", "restore", "compose", "compare", "evaluate", "audit")  # verbs with a folder of their own
 
 
 @pytest.fixture(scope="module")
