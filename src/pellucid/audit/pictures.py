@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ..data.codecs import Codec
 from ..data.grid import picture_grid
 from ..data.table_codec import TableCodec
 from ..data.tokens import TokenCodec
+from ..evaluation.looks import curves
 from .copies import Copies
 
 PAIRS = 12
 _SIDE = 64  # pixels of a picture on the page, at least
 _GROUPS, _MEMBERS = 8, 10
+_ROWS = ("sample", "train", "held")
 _NUMBERS = 8  # of an item that is no picture
 
 
@@ -94,26 +97,20 @@ def in_words(item: NDArray[Any], codec: Codec) -> str:
     return ", ".join(f"{value:.4g}" for value in values[:_NUMBERS].tolist()) + more
 
 
-def draw_pairs(
-    pairs: Sequence[Pair], items: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], path: Path
-) -> tuple[str, ...]:
-    """Writes the pairs as one picture: a row of samples, of training items and of held-out items. The row titles."""
+def draw_pairs(pairs: Sequence[Pair], items: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], path: Path) -> None:
+    """Writes the pairs as one picture: a row of samples, one of training items and one of held-out items."""
     rows = [[part[getattr(pair, name)] for pair in pairs] for part, name in zip(items, _ROWS, strict=True)]
     stacked = np.stack([item for row in rows for item in row])
-    picture_grid(stacked, columns=len(pairs), scale=_scale(stacked)).save(path)
-    return ("sample", "nearest training item", "nearest held-out item")
-
-
-_ROWS = ("sample", "train", "held")
+    _sheet(stacked, len(pairs)).save(path)
 
 
 def draw_groups(groups: Sequence[Sequence[int]], items: NDArray[Any], path: Path) -> None:
     """Writes the first items of the largest groups, a row for each."""
     rows = [list(group[:_MEMBERS]) for group in groups[:_GROUPS]]
     columns = max(map(len, rows))
-    blank = np.full_like(items[0], 255)
+    blank = np.full_like(items[0], 255 if items.dtype == np.uint8 else np.nan)
     stacked = np.stack([items[row[k]] if k < len(row) else blank for row in rows for k in range(columns)])
-    picture_grid(stacked, columns=columns, scale=_scale(stacked)).save(path)
+    _sheet(stacked, columns).save(path)
 
 
 def draw_clumps(
@@ -121,11 +118,14 @@ def draw_clumps(
 ) -> None:
     """Writes the middles of clumps of samples above the training items that they are."""
     stacked = np.stack([*(made[i] for i in samples), *(train[i] for i in trains)])
-    picture_grid(stacked, columns=len(samples), scale=_scale(stacked)).save(path)
+    _sheet(stacked, len(samples)).save(path)
 
 
-def _scale(pictures: NDArray[Any]) -> int:
-    return max(1, round(_SIDE / pictures.shape[-1]))
+def _sheet(items: NDArray[Any], columns: int) -> Image.Image:
+    """Pictures (N, C, H, W), or signals (N, C, L) as small plots with one scale."""
+    if items.ndim == 3:
+        return curves(items, columns)
+    return picture_grid(items, columns=columns, scale=max(1, round(_SIDE / items.shape[-1])))
 
 
 def as_items(made: Tensor, codec: Codec) -> NDArray[Any]:

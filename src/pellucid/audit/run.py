@@ -127,7 +127,7 @@ def audited(
     ended = time.perf_counter()
     rows = (as_items(made, contestant.codec), _rows(ours), _rows(others))
     pairs = {name: pairs_of(each, rows, contestant.codec) for name, each in found.copies.items()}
-    if folder is not None and contestant.codec.kind == "image":
+    if folder is not None and contestant.codec.kind in ("image", "signal"):
         folder.mkdir(parents=True, exist_ok=True)
         _draw(found, pairs, rows, folder)
     repeats = found.duplicates.repeats
