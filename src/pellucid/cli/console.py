@@ -69,9 +69,10 @@ class TrainingView:
 
 
 @contextmanager
-def training_view() -> Iterator[TrainingView]:
-    """A bar with loss, items a second and the time that remains."""
+def training_view(*, shown: bool = True) -> Iterator[TrainingView]:
+    """A bar with loss, items a second and the time that remains; nothing at all where it is not to be shown."""
     out = console()
+    out.quiet = not shown
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

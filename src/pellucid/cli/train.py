@@ -29,7 +29,8 @@ def train(
 ) -> int:
     """Train a model on your data, then write its report.
 
-    Ctrl-C finishes the step, saves, and says how to go on.
+    Ctrl-C finishes the step, saves, and says how to go on. Several processes share the work when torchrun starts them:
+    torchrun --nproc-per-node 2 -m pellucid train RECIPE ...
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def train(
     """
     from ..config import nested, parse_setting, resolve
     from ..foundations.errors import UserError
+    from ..foundations.group import joined
     from ..recipes import RECIPES
     from ..train.start import begin
     from .console import training_view
@@ -86,8 +88,10 @@ def train(
             f"canaries are for an audit, and a model of the kind {resolved.config.kind!r} has none: leave them out. "
             f"These have one: {', '.join(AUDITED)}"
         )
-    with training_view() as view:
-        finished = begin(resolved, out or _free(Path("runs") / recipe), observer=view, force=force)
+    with joined() as group:
+        path = Path(group.told_text(str(out or _free(Path("runs") / recipe))))
+        with training_view(shown=group.lead) as view:
+            finished = begin(resolved, path, observer=view, force=force, group=group)
     return _closing(finished, json)
 
 
@@ -113,12 +117,13 @@ def resume(
         Print where the run stands as JSON.
     """
     from ..config import parse_setting
+    from ..foundations.group import joined
     from ..train.start import resume as go_on
     from .console import training_view
 
     changes = dict(parse_setting(text) for text in settings or [])
-    with training_view() as view:
-        finished = go_on(run, more=more, changes=changes, observer=view)
+    with joined() as group, training_view(shown=group.lead) as view:
+        finished = go_on(run, more=more, changes=changes, observer=view, group=group)
     return _closing(finished, json)
 
 
@@ -131,6 +136,8 @@ def _closing(finished: Any, as_json: bool) -> int:
 
     path = finished.run.path
     state = finished.state
+    if not finished.run.writes:  # the lead says it
+        return 0 if finished.signal is None else 128 + int(finished.signal)
     if finished.signal is not None:
         if as_json:
             say_json({"run": str(path), "signal": int(finished.signal), **state.to_json()})

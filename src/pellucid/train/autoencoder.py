@@ -138,6 +138,9 @@ class AutoencoderKind(Kind):
             config=config,
         )
 
+    def undivided(self, config: Config) -> str | None:
+        return "its code book follows the encoder's outputs of whole batches" if self.name == "vq" else None
+
     def check(self, prepared: Prepared, *, force: bool) -> None:
         """An autoencoder begins nowhere in particular: there is nothing to refuse."""
 

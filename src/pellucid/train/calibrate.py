@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config import Config
+from ..foundations.group import ALONE
 from ..nn import NetworkSpec, choose, training_flops
 from ..nn.spec import ConditionSpec
 from .budget import Budget, items_for
@@ -59,7 +60,9 @@ def calibrate(
 ) -> Calibration:
     """Chooses the network by its documented rule and the run's length by the budget.
 
-    A budget in items or epochs needs no clock: it gives the same run on every machine.
+    A budget in items or epochs needs no clock: it gives the same run on every machine. Of several processes the lead
+    alone measures, as if it were alone, and the others are told the numbers, so that all of them choose alike; what it
+    costs to sum gradients is not in them, and is corrected under way.
 
     Args:
         config, budget, batches: of the run.
@@ -84,9 +87,9 @@ def calibrate(
             )
         return Calibration(spec, precision, None, None, total, time.perf_counter() - started)
 
-    def speed(spec: Any, precision: str, seconds: float) -> float:
+    def measured(spec: Any, precision: str, seconds: float) -> float:
         """Items a second of a throw-away trainee."""
-        trainee = make(spec, replace(engine, precision=precision))
+        trainee = make(spec, replace(engine, precision=precision, group=ALONE))
         size = config.training.batch_size
         trainee.step(batches, items=0, step=1, lr=0.0)
         steps, start = 0, time.perf_counter()
@@ -96,15 +99,24 @@ def calibrate(
         engine.synchronize()
         return steps * size / (time.perf_counter() - start)
 
+    group = engine.group
+
+    def speed(spec: Any, precision: str, seconds: float) -> float:
+        """Items a second of all processes together."""
+        return group.told(group.size * measured(spec, precision, seconds) if group.lead else 0.0)
+
     # Two looks: a middling network tells the machine's rate, which sizes the network, whose own speed tells the items.
     patience = min(2.0, max(0.2, allowed / 60))
     guess = rule(lambda _: allowed * _ASSUMED_RATE)
-    precision = choose_precision(config.training.precision, engine.device, lambda p: 1 / speed(guess, p, patience / 2))
+    precision = config.training.precision
+    if group.lead:
+        precision = choose_precision(precision, engine.device, lambda p: 1 / measured(guess, p, patience / 2))
+    precision = group.told_text(precision)
     rate = speed(guess, precision, patience) * flops(guess)
     seconds = allowed * (1 - _PICTURE_SHARE)
     spec = rule(lambda _: seconds * rate)
     items_per_second = rate / flops(spec) if spec == guess else speed(spec, precision, patience)
-    spent = time.perf_counter() - started
+    spent = group.told(time.perf_counter() - started)
     total = items_for(Budget(seconds=max(seconds - spent, 0.1 * seconds)), items_per_second, num_items)
     total = max(total, config.training.batch_size)
     return Calibration(spec, precision, items_per_second, items_per_second * flops(spec), total, spent)

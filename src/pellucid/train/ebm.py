@@ -163,6 +163,9 @@ class EnergyKind(Kind):
             config=config,
         )
 
+    def undivided(self, config: Config) -> str | None:
+        return "its chains go on from one batch to the next" if config.energy.method == "cd" else None
+
     def check(self, prepared: Prepared, *, force: bool) -> None:
         """There is nothing to refuse."""
 

@@ -1,4 +1,4 @@
-"""Where and in what precision the network runs. The rest of training does not know."""
+"""Where, in what precision and with which other processes the network runs. The rest of training does not know."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..foundations.errors import UserError
+from ..foundations.group import ALONE, Group
 from ..foundations.registry import Registry
 
 PRECISIONS: Registry[torch.dtype | None] = Registry(
@@ -19,15 +20,17 @@ PRECISIONS: Registry[torch.dtype | None] = Registry(
 
 @dataclass(frozen=True)
 class Engine:
-    """A device and the precision of its matrix products.
+    """A device, the precision of its matrix products, and the processes that share the work.
 
     Attributes:
         device: where the network lives.
         precision: "float32" or "bfloat16" (autocast; weights and everything else stay in float32).
+        group: this process among those that train the same network.
     """
 
     device: torch.device
     precision: str = "float32"
+    group: Group = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the network runs."""

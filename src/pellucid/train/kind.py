@@ -94,6 +94,10 @@ class Kind(ABC):
         """The settings once the first stage is there."""
         return resolved
 
+    def undivided(self, config: Config) -> str | None:
+        """Why several processes cannot share a batch of this kind; None where they can."""
+        return None
+
     @abstractmethod
     def describe(self, network: Any) -> str:
         """The network in a few words."""

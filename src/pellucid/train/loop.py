@@ -71,11 +71,18 @@ class _Meter:
 
 
 @contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM: the first asks to stop after the step, a second one stops at once."""
+def stop_signals(*, once: bool = False) -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM: the first asks to stop after the step, a second one stops at once.
+
+    Args:
+        once: a second one does nothing. torchrun passes on to its processes what a terminal has sent them already, and
+            ends the others as soon as one has ended; by itself it kills those that take longer than half a minute.
+    """
     caught: list[int] = []
 
     def handler(number: int, frame: Any) -> None:
+        if caught and once:
+            return
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
@@ -106,6 +113,8 @@ def train(
 ) -> tuple[State, int | None]:
     """Trains until the plan's end or a signal, and saves.
 
+    Of several processes the lead alone writes, by its own clock; a signal to any of them stops all at the same step.
+
     Args:
         run: where metrics, pictures and checkpoints go; locked by the caller.
         trainee: what learns.
@@ -124,20 +133,21 @@ def train(
     """
     sitting, earlier, saved = time.perf_counter(), state.seconds, state.step
     shown_at, drawing = 0.0, 0.0
+    group, number = trainee.engine.group, 0
 
     def seconds() -> float:
         return earlier + time.perf_counter() - sitting
 
-    with stop_signals() as stop:
+    with stop_signals(once=group.size > 1) as stop:
         if state.step == 0:
             # So that a run killed in its first minute can be gone on with; one that goes on from here has it already.
-            if not checkpoint.step_folder(run.path, 0).exists():
+            if run.writes and not checkpoint.step_folder(run.path, 0).exists():
                 save(run, trainee, state, documents, keep=settings.keep)
-            if not run.lines("samples"):
+            if run.writes and not run.lines("samples"):
                 pictures.make(run, trainee, items=0)
         begun, meter, saved_at = state.items, _Meter(), time.perf_counter()
         started = meter.started
-        while state.items < state.plan.total and not stop:
+        while state.items < state.plan.total and not (number := group.most(stop[0] if stop else 0)):
             progress = state.plan.progress(state.items + settings.batch_size // 2)
             lr = learning_rate(progress, peak=settings.lr, warmup=settings.warmup)
             try:
@@ -159,21 +169,22 @@ def train(
                 _record(run, meter, state, lr=lr, rate=rate, seconds=seconds())
                 meter = _Meter()
             due = settings.pictures and _crossed(before, state, settings.pictures)
-            if (due and drawing <= _PICTURE_SHARE * seconds()) or done:
+            if run.writes and ((due and drawing <= _PICTURE_SHARE * seconds()) or done):
                 pictures.make(run, trainee, items=state.items)
                 spent = time.perf_counter() - now
                 drawing, meter.started = drawing + spent, meter.started + spent
             if _crossed(before, state, 25):
-                speed = (state.items - begun) / (time.perf_counter() - started - drawing)
-                state = _on_time(state, seconds(), speed, run)
-            if done or time.perf_counter() - saved_at > settings.save_every:
+                speed = group.told((state.items - begun) / (time.perf_counter() - started - drawing))
+                state = _on_time(state, group.told(seconds()), speed, run)
+            if run.writes and (done or time.perf_counter() - saved_at > settings.save_every):
                 state = replace(state, seconds=seconds())
                 save(run, trainee, state, documents, keep=settings.keep)
                 saved, saved_at = state.step, time.perf_counter()
-        if state.step != saved:  # a signal between the look at `stop` and the end of the step
+        if run.writes and state.step != saved:  # a signal between the look at `stop` and the end of the step
             state = replace(state, seconds=seconds())
             save(run, trainee, state, documents, keep=settings.keep)
-    return state, stop[0] if stop and state.items < state.plan.total else None
+        group.wait()  # while the lead saves, for torchrun ends all after the first that leaves by a signal
+    return state, number or None
 
 
 def save(run: Run, trainee: Trainee[Any], state: State, documents: checkpoint.Files, *, keep: int) -> None:

@@ -6,7 +6,8 @@
     samples/                     pictures
     report.html, report.json, MODEL_CARD.md
 
-A folder is created once and never overwritten. One process at a time may write (`lock`).
+A folder is created once and never overwritten. One process at a time may write (`lock`); of several that train one
+network together, the others have the same run with `writes` false, whose methods leave the disk alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Run:
     path: Path
     config: dict[str, Any]
     provenance: dict[str, str]
+    writes: bool = True
 
     @classmethod
     def create(cls, path: Path | str, config: Mapping[str, Any], provenance: Mapping[str, str] | None = None) -> Run:
@@ -84,6 +86,8 @@ class Run:
 
     def changed(self, config: Mapping[str, Any], provenance: Mapping[str, str]) -> Run:
         """The run with other settings, written in place of the former at one stroke."""
+        if not self.writes:
+            return replace(self, config=dict(config), provenance=dict(provenance))
         write_atomic(self.path / CONFIG, yamlfile.dump(config, provenance))
         return Run.open(self.path)
 
@@ -104,7 +108,8 @@ class Run:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds one line to metrics.jsonl; non-finite numbers are written as null."""
-        append_line(self.path / METRICS, record)
+        if self.writes:
+            append_line(self.path / METRICS, record)
 
     def event(self, message: str, **facts: Any) -> None:
         """Records that something happened: an interruption, a resume, a damaged checkpoint."""
@@ -120,6 +125,8 @@ class Run:
 
         Lines with a later `step` or more `items` go; events stay, for they did happen. Returns how many went.
         """
+        if not self.writes:
+            return 0
         lines = self.lines()
         kept = [
             line
@@ -144,6 +151,9 @@ class Run:
         the way. The file tells who holds it: process id, host, start time. A lock from another host (a shared
         disk may not pass the kernel's lock on) is respected while its text is there.
         """
+        if not self.writes:
+            yield
+            return
         path = self.path / LOCK
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:

@@ -14,6 +14,7 @@ from ..config import Config, Resolved, resolve
 from ..energies.ebm import EBM
 from ..foundations.devices import best_device
 from ..foundations.errors import UserError
+from ..foundations.group import ALONE, Group
 from ..foundations.registry import Registry
 from ..model import MODEL
 from . import checkpoint
@@ -60,7 +61,9 @@ KINDS: Registry[Kind] = Registry(
 )
 
 
-def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bool = False) -> Finished:
+def begin(
+    resolved: Resolved, path: str | Path, *, observer: Observer, force: bool = False, group: Group = ALONE
+) -> Finished:
     """Trains a new run in a new folder, to the end of its budget or to a signal.
 
     Args:
@@ -68,6 +71,7 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
         path: a folder that does not exist or is empty.
         observer: told of progress.
         force: go on where the chain does not end at its prior on these data.
+        group: the processes that train it together, each of which calls this with the same settings and path.
 
     Raises:
         UserError: settings, data or a folder that cannot be used; nothing is then written.
@@ -75,14 +79,14 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
     config = resolved.config
     budget = parse_budget(config.training.budget)
     path = Path(path)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if group.lead and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         Run.create(path, {})  # refuses, before any work is done
     kind = KINDS[config.kind]
     if config.autoencoder.source is not None and not kind.second:
         raise UserError(f"an autoencoder is the first stage of latent diffusion; {config.kind} has none: leave it out")
     first = kind.first_stage(resolved)
     if first is not None:
-        done = begin(first, path.with_name(f"{path.name}-{first.config.kind}"), observer=observer)
+        done = begin(first, path.with_name(f"{path.name}-{first.config.kind}"), observer=observer, group=group)
         if done.signal is not None:
             observer.message(
                 f"this was the first of two stages: finish it, and train the second with --autoencoder {done.run.path}"
@@ -90,6 +94,7 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
             return done
         resolved = kind.second_stage(resolved, done.run)
         config, budget = resolved.config, parse_budget(resolved.config.training.budget)
+    _shared(kind, config, group)
     prepared = kind.prepare(config)
     kind.check(prepared, force=force)
     for rejected in prepared.dataset.rejected:
@@ -97,7 +102,7 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
     for note in prepared.dataset.notes:
         observer.message(note)
     config = prepared.config
-    engine = Engine(best_device())
+    engine = Engine(best_device(), group=group)
     shape = prepared.dataset.shape
     found = calibrate(
         config,
@@ -119,7 +124,11 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
     config = resolved.config
     # What cannot be built must fail before the folder is there.
     trainee = kind.trainee(config, found.network, replace(engine, precision=found.precision))
-    run = Run.create(path, config.model_dump(mode="json"), resolved.provenance)
+    values = config.model_dump(mode="json")
+    if group.lead:
+        run = Run.create(path, values, resolved.provenance)
+    else:
+        run = Run(path, values, dict(resolved.provenance), writes=False)
     with run.lock():
         facts = {"kind": "calibration", "items": 0, "total": found.total, "network": found.network.to_json()}
         run.append(
@@ -144,7 +153,12 @@ def begin(resolved: Resolved, path: str | Path, *, observer: Observer, force: bo
 
 
 def resume(
-    path: str | Path, *, more: str | None = None, changes: dict[str, Any] | None = None, observer: Observer
+    path: str | Path,
+    *,
+    more: str | None = None,
+    changes: dict[str, Any] | None = None,
+    observer: Observer,
+    group: Group = ALONE,
 ) -> Finished:
     """Goes on with a run from its newest valid checkpoint, bit for bit, or extends it.
 
@@ -152,11 +166,13 @@ def resume(
         path: the run folder.
         more: a further budget, as for training.
         changes: training settings to change, by dotted key; they are written into the run's settings.
+        group: the processes that train it together, as many as one likes: a checkpoint knows nothing of how many there
+            were.
 
     Raises:
         UserError: no such run, a run in use, no valid checkpoint, data that changed, or a run that is finished.
     """
-    run = Run.open(path)
+    run = replace(Run.open(path), writes=group.lead)
     with run.lock():
         resolved = resolve([("", run.config)], provenance=run.provenance)
         if changes:
@@ -168,8 +184,9 @@ def resume(
         config = resolved.config
         if newest.folder is None:
             raise UserError(f"{run.path} has no valid checkpoint to go on from: train it again in a new folder")
-        saved = checkpoint.load(newest.folder)
+        saved = checkpoint.load(newest.folder.with_name(group.told_text(newest.folder.name)))
         kind = KINDS[config.kind].resumed(saved)
+        _shared(kind, config, group)
         prepared = kind.prepare(config)
         card = kind.read_card(saved.documents[MODEL])
         if card.data["sha256"] != prepared.data_facts["sha256"]:
@@ -194,7 +211,7 @@ def resume(
             **({"changes": changes} if changes else {}),
         )
         observer.message(f"going on from {newest.folder.name}: {state.items:,} of {state.plan.total:,} items")
-        trainee = kind.trainee(config, card.network, Engine(best_device(), config.training.precision))
+        trainee = kind.trainee(config, card.network, Engine(best_device(), config.training.precision, group))
         trainee.restore(saved.tensors)
         return _go(run, config, trainee, prepared, card, state, observer)
 
@@ -209,6 +226,7 @@ def _go(
     observer: Observer,
 ) -> Finished:
     kind = KINDS[config.kind]
+    trainee.level()
     pictures = kind.look(card, prepared)
     state, stopped = train(
         run,
@@ -223,6 +241,13 @@ def _go(
     if stopped is not None:
         run.event("stopped by a signal", signal=stopped, step=state.step, items=state.items)
     return Finished(run, state, stopped)
+
+
+def _shared(kind: Kind, config: Config, group: Group) -> None:
+    """Refuses what several processes cannot train together."""
+    reason = kind.undivided(config) if group.size > 1 else None
+    if reason is not None:
+        raise UserError(f"{config.kind} is trained by one process, for {reason}: start it without torchrun")
 
 
 def _missing(config: Config, chosen: dict[str, Any]) -> dict[str, Any]:

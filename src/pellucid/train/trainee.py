@@ -1,4 +1,12 @@
-"""What is trained, and one step of training: everything whose state a checkpoint must hold."""
+r"""What is trained, and one step of training: everything whose state a checkpoint must hold.
+
+Of several processes each takes its share of the positions of every micro-batch. The loss of a step is a sum over items
+divided by the number of items in the whole batch, so its gradient is the plain sum of the processes' gradients, however
+unequal their shares. That sum is formed once a step, after all micro-batches, in one flat buffer with the loss at its
+end: exact, once however many micro-batches there are, at the price of a second copy of the gradients. (torch's
+DistributedDataParallel would overlap it with the backward pass, but averages over processes instead of items.)
+What is not finite in one process is so in the sum, so that all of them stop at the same step.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +26,7 @@ from ..losses import LossHistory, Uncertainty
 from . import ema
 from .engine import Engine
 from .objective import objective
+from .shared_dropout import share_dropout
 
 LOSSES = "losses.safetensors"  # what the loss has learned, where it learns
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -86,6 +95,12 @@ class Trainee(Generic[L]):
         self._network, self._kept = (cast(nn.Module, each.network) for each in (self.learner, self.average))
         if settings.compile:
             self._network.compile()
+        self._dropout = share_dropout(self.learner) if engine.group.size > 1 else None
+        if self._micro < engine.group.size:
+            raise UserError(
+                f"{engine.group.size} processes cannot share {self._micro} items, a batch of {settings.batch_size} in "
+                f"{settings.accumulate} parts: use fewer processes or parts, or a larger batch"
+            )
         self._weights = list(self.learner.parameters())
         self._averages = list(self.average.parameters())
         # What a network keeps beside its weights (a code book) is no weight to average: the average has the newest.
@@ -108,25 +123,31 @@ class Trainee(Generic[L]):
         self.learner.train()
         # Dropout is the one thing that draws from torch's own generator: a function of (seed, step), like all else.
         torch.manual_seed(subseed(settings.seed, f"dropout/{step}") % (1 << 63))
-        micro = -(-settings.batch_size // settings.accumulate)
+        micro = self._micro
         total = torch.zeros((), device=self.engine.device)
         if batches.adaptive and self.history is None:
             self.history = LossHistory(device=self.engine.device)
-        seen: list[tuple[Tensor, Tensor]] = []
+        seen: list[tuple[int, Tensor, Tensor]] = []
         for start in range(0, settings.batch_size, micro):
             count = min(micro, settings.batch_size - start)
+            first, share = self.engine.group.share(count)
+            if not share:  # the last micro-batch can be smaller than the group
+                continue
+            if self._dropout is not None:
+                self._dropout.first, self._dropout.count = first, count
             warp = {} if self.history is None else {"warp": self.history.warp}
-            batch = batches.at(items + start, count, **warp)
+            batch = batches.at(items + start + first, share, **warp)
             with self.engine.autocast():
                 losses = self.loss(self.learner, batch)
             loss = losses.sum() / settings.batch_size
             total += loss.detach()
             if self.history is not None and batch.u is not None:
-                seen.append((batch.u, losses.detach() / self.history.factors(batch.u)))
+                seen.append((start + first, batch.u, losses.detach() / self.history.factors(batch.u)))
             if self.uncertainty is not None:
                 level = cast(NetworkDenoiser, self.learner).noise_level(batch.t)
                 loss = self.uncertainty.weigh(losses, level).sum() / settings.batch_size
             loss.backward()
+        self._sum_gradients(total)
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
         if not bool(torch.isfinite(total + norm)):
             self.optimizer.zero_grad()
@@ -143,9 +164,48 @@ class Trainee(Generic[L]):
         for kept, value in self._beside:
             kept.copy_(value)
         if self.history is not None:
-            for u, losses in seen:
-                self.history.update(u, losses)
+            self._remember(self.history, seen, micro)
         return total, norm
+
+    @property
+    def _micro(self) -> int:
+        """Items of a micro-batch, in all processes together."""
+        return -(-self.settings.batch_size // self.settings.accumulate)
+
+    @torch.no_grad()
+    def _sum_gradients(self, total: Tensor) -> None:
+        """Sums the gradients and the loss over the processes, in place.
+
+        What no process has a gradient of keeps none, as in a process alone, where the optimiser leaves it as it is.
+        """
+        group = self.engine.group
+        if group.size == 1:
+            return
+        weights = [weight for each in self.optimizer.param_groups for weight in each["params"]]
+        there = torch.tensor([float(weight.grad is not None) for weight in weights], device=total.device)
+        gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+        flat = group.sum(torch.cat([*(gradient.flatten() for gradient in gradients), there, total.reshape(1)]))
+        counts, total_sum = flat[-len(weights) - 1 : -1].tolist(), flat[-1]
+        parts = flat[: -len(weights) - 1].split([weight.numel() for weight in weights])
+        for weight, gradient, part, count in zip(weights, gradients, parts, counts, strict=True):
+            weight.grad = gradient.copy_(part.view(weight.shape)) if count else None
+        total.copy_(total_sum)
+
+    def _remember(self, history: LossHistory, seen: list[tuple[int, Tensor, Tensor]], micro: int) -> None:
+        """Takes in the losses of a step, of all processes, micro-batch by micro-batch."""
+        size = self.settings.batch_size
+        whole = torch.zeros(2, size, device=self.engine.device)
+        for start, u, losses in seen:
+            whole[0, start : start + len(u)], whole[1, start : start + len(u)] = u, losses
+        u, losses = self.engine.group.sum(whole)
+        for start in range(0, size, micro):
+            history.update(u[start : start + micro], losses[start : start + micro])
+
+    def level(self) -> None:
+        """Gives every process the lead's weights, so that machines whose libraries differ begin alike."""
+        for module in (self._network, self._kept):
+            for value in module.state_dict().values():
+                self.engine.group.level(value)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All tensors of the state, by file name: an explicit list of what a checkpoint holds."""
