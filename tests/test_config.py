@@ -133,7 +133,7 @@ def test_parse_setting(text: str, value: tuple[str, Any]) -> None:
     assert type(parsed[1]) is type(value[1])
 
 
-@pytest.mark.parametrize("text", ["training.lr", "=3", "", "x=[1", "x={"])
+@pytest.mark.parametrize("text", ["training.lr", "=3", "", "x=[1", "x={", "x=" + "[" * 10_000, "x=[&a 1, *a]"])
 def test_parse_setting_refuses(text: str) -> None:
     with pytest.raises(UserError, match="--set"):
         parse_setting(text)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .foundations import yamlfile
 from .foundations.errors import UserError, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -314,7 +315,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise UserError(f"--set takes key=value, got {text!r}; for example --set training.lr=0.001")
     try:
+        yamlfile.check(value)
         parsed = yaml.safe_load(value)
+    except UserError as error:
+        raise UserError(f"--set {key}: {error}") from None
     except yaml.YAMLError:
         raise UserError(f"--set {key}: cannot read the value {value!r}; quote it as YAML would") from None
     # YAML 1.1 takes 1e-3 for a string: what reads as a number is meant as one.

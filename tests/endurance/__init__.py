@@ -8,6 +8,7 @@ from typing import Any
 
 FAMILIES = {
     "kills": "Kills",
+    "damage": "Damaged and malicious files",
 }
 
 

@@ -51,6 +51,9 @@ def _at_random(effort: Effort, whole: Whole) -> Iterator[Row]:
                 shutil.rmtree(path, ignore_errors=True)
             if kills % 10 == 0:
                 effort.say(f"kills: {kills} of {wanted}, {runs} runs")
+            if newest == STEPS:  # killed after its last save: there is nothing to resume
+                equal.add(whole.same(path), what)
+                break
         shutil.rmtree(path)
     how = f"{kills} SIGKILLs at random moments of {runs} runs of {STEPS} steps that save after each; {within} fell into"
     how += f" a save, {before_first} before the first one (such a run is begun again)"

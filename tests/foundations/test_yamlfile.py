@@ -43,6 +43,11 @@ def test_exponents_are_numbers() -> None:
         ("lr: 1\nb: 2\nlr: 3\n", r"key 'lr' stands twice, on lines 1 and 3"),
         ("a: [1\n", r"x.yaml, line 2: not readable as YAML"),
         ("- 1\n", "need keys with values"),
+        ("a: &x [1]\nb: *x\n", r"x.yaml: line 2: the alias \*x is not read; write the value out"),
+        ("a: &x {k: *x}\n", r"x.yaml: line 1: the alias \*x"),
+        ("a: " + "[" * 10_000, r"x.yaml: line 1: nested more than 32 deep"),
+        ("a: " + "x" * 1_000_000, r"x.yaml: 1,000,003 characters, more than"),
+        ("a: " + "x" * 5_000_000, r"x.yaml has 5,000,003 bytes, more than"),
         ("a: !!python/object/apply:os.system [echo]\n", "not readable as YAML"),
     ],
 )
@@ -51,6 +56,13 @@ def test_errors_name_the_place(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         yamlfile.read(path)
+
+
+def test_what_occurs_twice_is_written_twice() -> None:
+    same = [1, [2, 3]]
+    text = yamlfile.dump({"a": [same, same], "b": same})
+    assert "&" not in text
+    assert yamlfile.parse(text)[0] == {"a": [same, same], "b": same}
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

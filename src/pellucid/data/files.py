@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import zipfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..foundations.errors import UserError
 from .arrays import Dataset
+from .cells import cells_of
 from .column import Column
 from .columns import items_column, notes_of, number, vector_column
 from .infer import ITEMS, NONE, ColumnKinds, plain_name
@@ -22,6 +22,7 @@ from .recognise import dataset_of_array
 
 ITEM_KEYS = ("images", "x", "data", "items")
 LABEL_KEYS = ("labels", "y")
+SQUEEZED, BIG = 200, 1 << 28  # an entry of so many bytes that was squeezed by so much is a bomb, and no data
 MAP_ABOVE = 1 << 30  # bytes; a larger .npy stays on disk, memory-mapped
 _DELIMITERS = (",", ";", "\t")
 
@@ -56,6 +57,7 @@ def load_npz(
     try:
         # opened here, because NumPy leaves a damaged file open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _refuse_bombs(archive.zip, path)
             keys = list(archive.files)
             label_key = _label_key(keys, labels, path)
             items_key = _items_key([key for key in keys if key != label_key and key not in LABEL_KEYS], path)
@@ -89,7 +91,7 @@ def load_csv(path: str | Path, *, labels: str | None = None, conditions: ColumnK
     if not lines:
         raise UserError(f"{str(path)!r} is empty; give one row for each point")
     delimiter = max(_DELIMITERS, key=lines[0][1].count)
-    rows = [(n, [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]) for n, line in lines]
+    rows = [(n, cells_of(line, delimiter, path=path, number=n)) for n, line in lines]
     has_header = any(number(cell) is None for cell in rows[0][1])
     width = len(rows[0][1])
     header = tuple(rows[0][1]) if has_header else tuple(f"column {i + 1}" for i in range(width))
@@ -126,6 +128,7 @@ def read_array(path: str | Path) -> NDArray[Any]:
 
 def _load_npy(path: Path, map_above: int | None) -> NDArray[Any]:
     try:
+        _refuse_short(path)
         large = map_above is not None and path.stat().st_size > map_above
         loaded = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
@@ -134,6 +137,29 @@ def _load_npy(path: Path, map_above: int | None) -> NDArray[Any]:
         loaded.close()
         raise UserError(f"{str(path)!r} holds several arrays; name it .npz")
     return loaded
+
+
+def _refuse_short(path: Path) -> None:
+    """Refuses a .npy file whose header promises more than there is, before memory is asked for."""
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            return
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        reads = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = reads(file)
+        there = path.stat().st_size - file.tell()
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > there:
+        raise ValueError(f"its header promises {math.prod(shape):,} values of {dtype}, and {there:,} bytes follow")
+
+
+def _refuse_bombs(archive: zipfile.ZipFile, path: Path) -> None:
+    for entry in archive.infolist():
+        if entry.file_size > max(BIG, SQUEEZED * entry.compress_size):
+            raise UserError(
+                f"{str(path)!r}: {entry.filename!r} would grow from {entry.compress_size:,} to {entry.file_size:,} "
+                f"bytes, more than {SQUEEZED} times, and is taken for a bomb; if it is data, save it as .npy"
+            )
 
 
 def _with_columns(ds: Dataset, columns: Sequence[Column | None]) -> Dataset:

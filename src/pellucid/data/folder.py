@@ -110,6 +110,8 @@ def _beside(path: Path, side: int, name: str, cells: Sequence[str]) -> Column:
     """The column of the pictures that a table's cells name, each as a square; grey where all of them are."""
     squares = {}
     for cell in sorted(set(cells) - {""}):
+        if Path(os.path.normpath(cell)).is_absolute() or os.path.normpath(cell).startswith(".."):
+            raise UserError(f"the picture {cell!r} in the column {name!r} lies outside {path}: put it into the folder")
         try:
             squares[cell] = square(read_picture(path / cell), side)
         except (Unreadable, OSError) as error:

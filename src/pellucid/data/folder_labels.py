@@ -72,7 +72,13 @@ def _rows(file: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{str(file)!r} is not a text file in UTF-8; save the table as csv in UTF-8") from None
-    reader = csv.DictReader(lines)
+    try:
+        yield from _read(file, csv.DictReader(lines))
+    except csv.Error as error:
+        raise UserError(f"{str(file)!r} cannot be read as csv: {error}") from None
+
+
+def _read(file: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, str, dict[str, str]]]:
     titles = {str(column): str(column).strip() for column in reader.fieldnames or ()}
     key = next((column for column, title in titles.items() if title.lower() in FILE_COLUMNS), None)
     others = {column: "label" if title.lower() == "label" else title for column, title in titles.items()}

@@ -15,7 +15,6 @@ empty, ?, NA or NaN is missing.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..foundations.errors import UserError
+from .cells import cells_of
 from .columns import number
 from .timestamps import Times, read_time, times_of
 
@@ -137,9 +137,9 @@ def is_timetable(path: str | Path) -> bool:
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             line = file.readline()
-    except (OSError, UnicodeDecodeError):
+        names = [cell.lower() for cell in cells_of(line, _delimiter(line), path=path, number=1)]
+    except (OSError, UnicodeDecodeError, UserError):
         return False
-    names = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=_delimiter(line)), [])]
     return _first(names, TIMES) is not None or _first(names, SERIES_NAMES) is not None
 
 
@@ -155,7 +155,7 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if not lines:
         raise UserError(f"{str(path)!r} is empty; give a header and one row for each step")
     delimiter = _delimiter(lines[0][1])
-    rows = [(n, [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]) for n, line in lines]
+    rows = [(n, cells_of(line, delimiter, path=path, number=n)) for n, line in lines]
     header, rows = rows[0][1], rows[1:]
     if any(number(cell) is not None for cell in header):
         raise UserError(f"{path}, line 1: a header with the names of the columns is needed, such as time,demand")

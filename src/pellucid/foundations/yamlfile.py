@@ -2,7 +2,8 @@
 it.
 
 Reading builds plain values only (nothing in the file can name a class), refuses a key that stands twice, and
-takes `3e-4` for a number, which YAML 1.1 by itself takes for a word.
+takes `3e-4` for a number, which YAML 1.1 by itself takes for a word. Size and depth have limits, and aliases are
+refused: nine lines of them can stand for a billion values.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .errors import UserError
 _COMMENT = re.compile(r"[ \t,\]}]*[ \t]#[ \t]*(.*\S)")
 _FLOAT = re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
 _PLAIN = re.compile(r"^[\w./][\w ./+-]*$")
+MAX_CHARACTERS, MAX_DEPTH = 1_000_000, 32
 Provenance = dict[str, str]
 """Where each value came from: dotted key -> origin, as in `{"train.budget": "flag --budget"}`."""
 
@@ -40,6 +42,10 @@ class _Loader(yaml.SafeLoader):
 
 class _Dumper(yaml.SafeDumper):
     """The safe dumper, which quotes a word where `_Loader` would read a number."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """What occurs twice is written twice, for reading refuses aliases."""
+        return True
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
@@ -97,9 +103,29 @@ def _origins(node: yaml.Node, lines: list[str], prefix: str, found: Provenance) 
             found[dotted] = comment.group(1)
 
 
+def check(text: str) -> None:
+    """Refuses YAML that is too long, too deep or has aliases, before anything is built from it.
+
+    Raises:
+        UserError: with the line.
+        yaml.YAMLError: where it is no YAML at all.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise UserError(f"{len(text):,} characters, more than the {MAX_CHARACTERS:,} that settings may have")
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError(f"line {line}: the alias *{event.anchor} is not read; write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise UserError(f"line {line}: nested more than {MAX_DEPTH} deep")
+
+
 def parse(text: str, name: str = "the text") -> tuple[dict[str, Any], Provenance]:
     """The values and their origins; `UserError` names the file and the line of what is wrong."""
     try:
+        check(text)
         values = yaml.load(text, Loader=_Loader)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -121,6 +147,8 @@ def parse(text: str, name: str = "the text") -> tuple[dict[str, Any], Provenance
 def read(path: Path) -> tuple[dict[str, Any], Provenance]:
     """Reads a YAML file of settings; see `parse`."""
     try:
+        if path.stat().st_size > 4 * MAX_CHARACTERS:  # a character has at most four bytes
+            raise UserError(f"{path} has {path.stat().st_size:,} bytes, more than settings ever have")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None

@@ -202,7 +202,7 @@ def load(folder: Path) -> Checkpoint:
                 documents[name] = json.loads(content)
     except Damaged as error:
         raise Damaged(f"{error}. {_instead(folder)}") from None
-    except (safetensors.SafetensorError, ValueError) as error:
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise Damaged(f"{folder}: a file cannot be read ({error}). {_instead(folder)}") from error
