@@ -9,6 +9,8 @@ from typing import Any
 FAMILIES = {
     "kills": "Kills",
     "damage": "Damaged and malicious files",
+    "pictures": "Hostile pictures",
+    "typos": "Misspelt settings",
 }
 
 

@@ -26,6 +26,7 @@ def main() -> int:
     asked.add_argument("--quick", action="store_true", help="a few attempts of each family")
     asked.add_argument("--only", nargs="+", choices=list(FAMILIES), default=list(FAMILIES), help="these families")
     asked.add_argument("--write", type=Path, help="the page to write the table to")
+    asked.add_argument("--share", type=float, default=1.0, help="of the attempts, where there is little time")
     asked.add_argument("--seed", type=int, default=0)
     given = asked.parse_args()
     torch.set_num_threads(1)
@@ -34,7 +35,7 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:5.0f} s] {text}", file=sys.stderr, flush=True)
 
-    effort, found = Effort(given.quick, scratch, say, given.seed), list[tuple[str, list[Row]]]()
+    effort, found = Effort(given.quick, scratch, say, given.seed, given.share), list[tuple[str, list[Row]]]()
     try:
         say("a run that nobody interrupts")
         reference = whole(effort.folder("reference"))

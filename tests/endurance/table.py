@@ -61,10 +61,11 @@ class Effort:
     scratch: Path
     say: Callable[[str], None]
     seed: int = 0
+    share: float = 1.0
 
     def times(self, whole: int, quick: int) -> int:
         """A number of attempts."""
-        return quick if self.quick else whole
+        return quick if self.quick else max(1, round(self.share * whole))
 
     def folder(self, name: str) -> Path:
         """A new folder within the scratch folder."""

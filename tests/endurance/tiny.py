@@ -14,7 +14,7 @@ from pellucid.train import checkpoint, loop
 from pellucid.train.start import begin, resume
 
 from ..small import Watcher, hashes, settings
-from .forked import Report
+from .forked import Report, run
 
 STEPS = 10
 GIVEN: dict[str, Any] = {"training__budget": f"{32 * STEPS}-items", "training__save_every": 1e-9, "training__keep": 2}
@@ -29,10 +29,10 @@ def go(path: Path, report: Report, before_save: Hook | None = None) -> None:
     """
     save = loop.save
 
-    def told(run: Any, trainee: Any, state: loop.State, documents: Any, *, keep: int) -> None:
+    def told(into: Any, trainee: Any, state: loop.State, documents: Any, *, keep: int) -> None:
         if before_save is not None:
             before_save(state.step)
-        save(run, trainee, state, documents, keep=keep)
+        save(into, trainee, state, documents, keep=keep)
         report(f"saved {state.step}")
 
     loop.save = told
@@ -81,17 +81,18 @@ def whole(folder: Path) -> Whole:
     seconds = time.perf_counter() - began
     ends = hashes(path)
     assert hashes(folder / "first") == ends, "two runs of one seed differ: nothing that follows would mean anything"
-    early = begin(given, folder / "early", observer=Watcher(_stop_at(4))).run.path
+    early = folder / "early"
+    assert run(lambda report: go(early, report, _stop_at(4))).code == 0
     assert checkpoint.steps(early)[0].name == "step-00000004"
     return Whole(path, ends, seconds, early)
 
 
-def _stop_at(step: int) -> Callable[[int], None]:
-    def act(items: int) -> None:
-        if items >= 32 * step:
+def _stop_at(step: int) -> Hook:
+    def before_save(saving: int) -> None:
+        if saving == step:
             signal.raise_signal(signal.SIGINT)
 
-    return act
+    return before_save
 
 
 __all__ = ["STEPS", "Whole", "go", "whole"]
