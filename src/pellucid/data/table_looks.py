@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from .table_codec import TableCodec
 from .table_schema import Field
@@ -55,6 +54,8 @@ def look_at(codec: TableCodec, tables: Mapping[str, NDArray[np.float32]]) -> byt
 
 def closest_pairs(codec: TableCodec, cells: Rows) -> list[tuple[int, int]]:
     """The pairs of columns of numbers with the largest rank correlation, at most four, over rows that have both."""
+    from scipy.stats import rankdata
+
     numeric = [j for j, one in enumerate(codec.fields) if one.numeric]
     found: list[tuple[float, tuple[int, int]]] = []
     for a, b in combinations(numeric, 2):

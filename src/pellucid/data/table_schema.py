@@ -21,8 +21,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from ..foundations.errors import UserError, unknown
 from .natural import natural
@@ -80,7 +80,8 @@ class Field:
         known, first = np.unique(np.array(self.values), return_index=True)
         last = len(self.values) - 1 - np.unique(np.array(self.values)[::-1], return_index=True)[1]
         levels = np.array(self.levels)
-        return np.asarray(ndtri(np.interp(values, known, (levels[first] + levels[last]) / 2)))
+        middle = np.interp(values, known, (levels[first] + levels[last]) / 2)
+        return np.asarray(torch.special.ndtri(torch.from_numpy(np.asarray(middle))).numpy())
 
     def spans(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The levels (low, high) between which everything is written as a value; (0, 1) where it is NaN, and equal ones
@@ -94,7 +95,8 @@ class Field:
 
     def restored(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values of normal scores, inside the range that was seen; integers and dates rounded."""
-        return self.rounded(np.interp(ndtr(scores), self.levels, self.values))
+        shares = torch.special.ndtr(torch.from_numpy(np.asarray(scores, np.float64))).numpy()
+        return self.rounded(np.interp(shares, self.levels, self.values))
 
     def rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values to the digits of the column: those that can be written."""
