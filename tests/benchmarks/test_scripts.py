@@ -15,6 +15,7 @@ BENCHMARKS = [
     "overhead",
     "product",
     "restore_oracles",
+    "scaling",
     "tables",
     "time_to_quality",
     "train_speed",
