@@ -38,7 +38,9 @@ _PLACES = {
     "Tiled": "restoration.tiles",
     "UserError": "foundations.errors",
     "bits_per_dim": "likelihood",
+    "fill": "series.forecast",
     "finite_oracle": "oracles",
+    "forecast": "series.forecast",
     "from_diffusers": "diffusers_models",
     "gaussian_oracle": "oracles",
     "audited": "audit.run",
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from .restoration.tiles import Tiled
     from .restorers import RESTORERS
     from .score import log_prob, vlb
+    from .series.forecast import fill, forecast
     from .solvers import SOLVERS, TOKEN_SOLVERS
     from .tables.generate import sample_rows
     from .tables.model import load_table
@@ -142,7 +145,9 @@ __all__ = [
     "bits_per_dim",
     "classify",
     "evaluate",
+    "fill",
     "finite_oracle",
+    "forecast",
     "from_diffusers",
     "gaussian_oracle",
     "inspect",
