@@ -10,6 +10,7 @@ FAMILIES = {
     "kills": "Kills",
     "damage": "Damaged and malicious files",
     "pictures": "Hostile pictures",
+    "disk": "Races for a folder",
     "typos": "Misspelt settings",
 }
 

@@ -13,8 +13,8 @@ from .table import Row, markdown
 _HEAD = """# What we promise and how often we tried to break it
 
 `make endurance` (`python -m tests.endurance`) made this page; a short form of it runs among the tests. Each row is a
-promise, the number of attempts to break it, and how many did. The last table holds what others do under the same
-attempts: those rows are comparisons.
+promise, the number of attempts to break it, and how many did. A promise with a share in its sentence holds while that
+share does.
 """
 
 
