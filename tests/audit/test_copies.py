@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pellucid.audit.copies import find_copies
-from pellucid.audit.search import neighbours
+from pellucid.audit.search import neighbours, neighbours_within
 from pellucid.foundations.errors import UserError
 
 
@@ -33,6 +33,19 @@ def test_neighbours_are_those_of_all_distances_in_float64(apart: bool) -> None:
     assert torch.equal(found.indices, expected.indices)
     # Differences of float32 numbers are rounded once, to 6e-8 of each.
     torch.testing.assert_close(found.distances, expected.values, rtol=1e-6, atol=0)
+
+
+def test_principal_axes_lose_hardly_a_neighbour() -> None:
+    # Items of eight directions and a little noise in ninety: the sixteen greatest axes hold the eight.
+    generator = torch.Generator().manual_seed(0)
+    x = mixture(2000, 0, dim=8) @ torch.randn(8, 90, generator=generator) + 0.1 * torch.randn(
+        2000, 90, generator=generator
+    )
+    exact, found = neighbours_within(x, 5), neighbours_within(x, 5, most=500, axes=16)
+    assert (found.indices == exact.indices).double().mean() > 0.99
+    near = torch.cat([x, x[:40] + 1e-3])
+    again = neighbours_within(near, 5, most=500, axes=16)
+    assert again.indices[2000:, 0].tolist() == list(range(40))
 
 
 def test_a_copy_is_at_distance_zero_exactly() -> None:

@@ -27,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ..foundations.errors import UserError
-from .search import neighbours
+from .search import neighbours_within
 
 _NEIGHBOURS = 20
 _CHANCE = 1e-3
@@ -72,7 +72,7 @@ def find_duplicates(items: Tensor, *, ratio: float | None = None) -> Duplicates:
     distinct, place = torch.unique(items.flatten(1), dim=0, return_inverse=True)
     if len(distinct) < 3:
         return grouped(place.numpy(), ratio or 0.0)
-    found = neighbours(distinct, distinct, min(_NEIGHBOURS, len(distinct) - 1), apart=True)
+    found = neighbours_within(distinct, min(_NEIGHBOURS, len(distinct) - 1))
     ratio = _ratio(found.distances) if ratio is None else ratio
     first = found.distances[:, 0]
     local, usual = first[found.indices].median(1).values, first.median()
@@ -83,7 +83,7 @@ def find_duplicates(items: Tensor, *, ratio: float | None = None) -> Duplicates:
 
 def usual_ratio(items: Tensor) -> float:
     """rho of equation (1) of items, (N, *), at least three: what `find_duplicates` uses."""
-    return _ratio(neighbours(items, items, min(_NEIGHBOURS, len(items) - 1), apart=True).distances)
+    return _ratio(neighbours_within(items, min(_NEIGHBOURS, len(items) - 1)).distances)
 
 
 def connected(indices: Tensor, near: Tensor) -> NDArray[np.int64]:

@@ -61,6 +61,30 @@ def neighbours(x: Tensor, y: Tensor, k: int, *, apart: bool = False) -> Found:
     return Found(distances.gather(1, order), indices.gather(1, order))
 
 
+def neighbours_within(x: Tensor, k: int, *, most: int = 8192, axes: int = 32) -> Found:
+    """The k nearest others of each item of a set, (N, *): exactly up to `most` items; of more, among the 4 k nearest by
+    their principal axes.
+
+    A projection brings no two items further apart, so near ones are missed only where 4 k others crowd in between.
+
+    Args:
+        x: the items.
+        k: how many.
+        most: up to so many items are searched exactly.
+        axes: how many principal axes, of `most` items.
+    """
+    rows = x.detach().flatten(1).float().cpu()
+    if len(rows) <= most or rows.shape[1] <= 2 * axes:
+        return neighbours(rows, rows, k, apart=True)
+    some = rows[:: -(-len(rows) // most)]
+    _, vectors = torch.linalg.eigh(some.double().T.cov())
+    low = rows @ vectors[:, -axes:].float()
+    indices = neighbours(low, low, min(4 * k, len(rows) - 1), apart=True).indices
+    distances = torch.cat([_exact(rows[i : i + 256], rows, indices[i : i + 256]) for i in range(0, len(rows), 256)])
+    order = distances.argsort(dim=1, stable=True)[:, :k]
+    return Found(distances.gather(1, order), indices.gather(1, order))
+
+
 def _candidates(a: Tensor, b: Tensor, k: int) -> Tensor:
     try:
         import faiss

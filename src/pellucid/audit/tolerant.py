@@ -12,7 +12,7 @@ from ..foundations.errors import UserError
 from .search import Found, neighbours
 
 _SHIFT = 2  # pixels, in each direction
-_BLOCK = 1 << 24  # numbers compared at once
+_BLOCK = 1 << 22  # numbers compared at once
 
 
 def shifted(x: Tensor, y: Tensor, k: int) -> Found:
@@ -27,7 +27,7 @@ def shifted(x: Tensor, y: Tensor, k: int) -> Found:
     """
     if x.ndim != 4 or min(x.shape[2:]) < 8:
         raise UserError(f"shifts are of pictures (N, C, H, W) of at least 8 pixels a side, got {tuple(x.shape[1:])}")
-    more = min(len(y), 2 * k + 10)
+    more = min(len(y), k + 14)
     small = _small(y)
     plain, mirrored = neighbours(_small(x), small, more), neighbours(_small(x.flip(-1)), small, more)
     candidates = torch.cat([plain.indices, mirrored.indices], dim=1)
