@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..foundations.errors import UserError
 from .search import Found, neighbours
 
 _SHIFT = 2  # pixels, in each direction
+_LOW = 5  # frequencies on each axis, beside their negatives on one
 _BLOCK = 1 << 22  # numbers compared at once
 
 
 def shifted(x: Tensor, y: Tensor, k: int) -> Found:
     """The k nearest pictures of y, (M, C, H, W), to each of x, (N, C, H, W), over shifts and mirrors of x.
 
-    Distances are over the inside, which every shift covers. Candidates are the nearest pictures by small blurred
-    versions of both, in which a shift of two pixels is small beside the difference of two pictures; each is then
-    compared at every shift.
+    Distances are over the inside, which every shift covers. Candidates are the nearest pictures by the magnitudes of
+    their lowest frequencies, and those of the mirrored picture; each is then compared at every shift.
 
     Raises:
         UserError: items that are no pictures, or of a side below 8; and as `neighbours`.
@@ -28,8 +27,8 @@ def shifted(x: Tensor, y: Tensor, k: int) -> Found:
     if x.ndim != 4 or min(x.shape[2:]) < 8:
         raise UserError(f"shifts are of pictures (N, C, H, W) of at least 8 pixels a side, got {tuple(x.shape[1:])}")
     more = min(len(y), k + 14)
-    small = _small(y)
-    plain, mirrored = neighbours(_small(x), small, more), neighbours(_small(x.flip(-1)), small, more)
+    known = _features(y)
+    plain, mirrored = neighbours(_features(x), known, more), neighbours(_features(x.flip(-1)), known, more)
     candidates = torch.cat([plain.indices, mirrored.indices], dim=1)
     # A picture that is a candidate on both ways counts once.
     names = candidates.sort(dim=1).values
@@ -72,5 +71,7 @@ def _moved(x: Tensor) -> Iterator[Tensor]:
                 yield picture[..., down : down + height, right : right + width]
 
 
-def _small(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x.float(), max(2, min(x.shape[2:]) // 8), ceil_mode=True)
+def _features(x: Tensor) -> Tensor:
+    """The magnitudes of the lowest frequencies, which a shift leaves as they are but for what passes the border."""
+    found = torch.fft.rfft2(x.float()).abs()
+    return torch.cat([found[..., :_LOW, :_LOW], found[..., 1 - _LOW :, :_LOW]], dim=-2)
