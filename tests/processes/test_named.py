@@ -23,9 +23,7 @@ def test_each_ends_at_its_prior_and_its_grid_is_its_own(name: str) -> None:
     size = SIZES.get(name, 5)
     process = SYMBOL_PROCESSES[name](size, Linear(), **OPTIONS.get(name, {}))
     x0 = torch.arange(size - masks(name))[None]
-    assert (
-        process.prior_divergence(x0).max() < 0.002
-    )  # nats; 0 but for a chain's
+    assert process.prior_divergence(x0).max() < 0.002  # nats; 0 but for a chain's
     assert (process.mask is not None) == masks(name)
     times = process.grid(8)
     assert times[0] == 1
