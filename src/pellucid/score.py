@@ -84,7 +84,7 @@ def log_prob(
         UserError: data or options that the model cannot serve.
     """
     denoiser, x, cond = _prepared(model, data, label)
-    return _of_all(denoiser, x, cond, likelihood.log_prob, options)
+    return _of_all(model, denoiser, x, cond, likelihood.log_prob, options)
 
 
 def vlb(
@@ -98,7 +98,7 @@ def vlb(
     denoiser, x, cond = _prepared(model, data, label)
     if isinstance(model, Model) and isinstance(model.card.codec, ImageCodec):
         options.setdefault("decoder", "discretised")
-    return _of_all(denoiser, x, cond, likelihood.vlb, options)
+    return _of_all(model, denoiser, x, cond, likelihood.vlb, options)
 
 
 def scores(
@@ -202,10 +202,15 @@ Found = TypeVar("Found", LogProb, Bound)
 
 
 def _of_all(
-    denoiser: Denoiser, x: Tensor, cond: dict[str, Any], judge: Callable[..., Found], options: dict[str, Any]
+    model: Model | Denoiser,
+    denoiser: Denoiser,
+    x: Tensor,
+    cond: dict[str, Any],
+    judge: Callable[..., Found],
+    options: dict[str, Any],
 ) -> Found:
     """The likelihoods of items, of series with ends of their own or missing values those of what is there."""
-    if not bool(x.isnan().any()):
+    if not (isinstance(model, Model) and isinstance(model.card.codec, SeriesCodec) and bool(x.isnan().any())):
         return judge(denoiser, x, **cond, **options)
     parts: list[tuple[Tensor, Found]] = []
     ids = options.pop("ids", torch.arange(len(x), device=x.device))

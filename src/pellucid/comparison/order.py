@@ -129,8 +129,8 @@ def difference(a: Score, b: Score, num_values: int) -> tuple[float, float]:
 
 
 def tightest(scores: Sequence[Score]) -> Score:
-    """The least upper bound among a model's scores."""
-    return min((s for s in scores if quantity(s.method).bound), key=lambda s: s.nats)
+    """The least upper bound among a model's scores; of a model without one, as an energy, its least estimate."""
+    return min([s for s in scores if quantity(s.method).bound] or scores, key=lambda s: s.nats)
 
 
 def _draws(score: Score) -> int:
