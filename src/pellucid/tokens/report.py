@@ -89,7 +89,7 @@ def _texts(
     table = sticks.table(fresh, known)
     new = novelty(made, known)
     numbers = [
-        _measured(score, "bits_per_character", "bits/character", "-log p(text), bound"),
+        _measured(score, "bits_per_character", "bits/char", "-log p(text), bound"),
         new,
         novel_and_plausible(made, fresh, known, sticks),
         distinct(made),
