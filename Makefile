@@ -20,7 +20,7 @@ help:  ## show this list
 .venv/.stamp-dev: pyproject.toml constraints.txt .ci/environment
 	@PYTHON='$(PYTHON)' .ci/environment dev
 
-demo: .venv/.stamp-data  ## train on real digits, sample every class, write the report (about six minutes)
+demo: .venv/.stamp-data  ## train on real digits, sample every class, write the report (about five minutes)
 	@$(BIN)/pellucid demo $(ARGS)
 
 demo-text: .venv/.stamp-data  ## train on names, sample and fill in some, write the report (about four minutes)
